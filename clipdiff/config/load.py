@@ -1,0 +1,144 @@
+"""Reading and checking a configuration: every fault at once, each with its dotted key."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from clipdiff.config.sections import Config
+from clipdiff.errors import ConfigError, did_you_mean
+
+RESERVED = ("pretrained", "captions", "rewritten", "shuffled", "none")
+
+
+def load_config(*paths: Path | str) -> Config:
+    """Read YAML files, later ones merged over earlier ones as Snakemake's --configfile does.
+
+    Raises:
+        ConfigError: a file is missing or no YAML mapping, or any value is wrong.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(
+                f"{path}: expected a mapping of sections, got {type(loaded).__name__}"
+            )
+        merged = _merge(merged, loaded)
+    return check_config(merged)
+
+
+def check_config(values: dict[str, Any]) -> Config:
+    """Validate merged configuration values.
+
+    Raises:
+        ConfigError: lists every fault with its dotted key, what was got and what is allowed.
+    """
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        faults = [_fault(item) for item in error.errors()]
+        raise ConfigError(_listed(faults + _axis_faults(values))) from error
+    faults = _axis_faults(values) + _consistency_faults(config)
+    if faults:
+        raise ConfigError(_listed(faults))
+    return config
+
+
+def _listed(faults: list[str]) -> str:
+    return "\n".join(
+        [f"the configuration has {len(faults)} fault(s):", *(f"  {f}" for f in faults)]
+    )
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in new.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _fault(item: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(item["loc"][:-1])
+        hint = did_you_mean(str(item["loc"][-1]), known)
+        return f"{key}: unknown key{hint}; allowed: {', '.join(known)}"
+    if item["type"] == "missing":
+        return f"{key}: missing; {item['msg'].lower()}"
+    if item["type"] == "literal_error":
+        hint = did_you_mean(
+            str(item["input"]), item["ctx"]["expected"].replace("'", "").split(", ")
+        )
+        return f"{key}: got {item['input']!r}, allowed: {item['ctx']['expected']}{hint}"
+    return f"{key}: got {item['input']!r}: {item['msg']}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed at a location, walking the section models."""
+    model: Any = Config
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+        else:  # dict[EntryName, Section]
+            model = get_args(model)[-1]
+    return sorted(model.model_fields)
+
+
+def _axis_faults(values: dict[str, Any]) -> list[str]:
+    """Names on a grid axis that have no definition; works on unvalidated values too."""
+    faults = []
+    for axis, table in (("llms", "llm_definitions"), ("losses", "loss_definitions")):
+        names, known = values.get(axis), values.get(table)
+        if not isinstance(names, list) or not isinstance(known, dict):
+            continue
+        for index, name in enumerate(names):
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                faults.append(
+                    f"{axis}.{index}: got '{name}', allowed: {', '.join(known)} (defined in {table}){hint}"
+                )
+        if len(set(map(str, names))) != len(names):
+            faults.append(f"{axis}: got {names}, expected each name once")
+    return faults
+
+
+def _consistency_faults(config: Config) -> list[str]:
+    faults = []
+    known = config.llm_definitions
+    if config.controls.rows and config.controls.llm not in known:
+        hint = did_you_mean(config.controls.llm, known)
+        faults.append(
+            f"controls.llm: got '{config.controls.llm}', allowed: {', '.join(known)}{hint}"
+        )
+    faults += [
+        f"llm_definitions.{name}: the name is reserved" for name in known if name in RESERVED
+    ]
+    train, data, most = config.train, config.data, config.data.train_images
+    if train.micro_batch is not None and train.micro_batch * train.ranks != train.batch:
+        faults.append(
+            f"train.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), expected "
+            f"train.batch / train.ranks = {train.batch / train.ranks:g}: a smaller micro batch "
+            "would change the negatives"
+        )
+    if train.batch < train.ranks:
+        faults.append(
+            f"train.batch: got {train.batch}, expected at least train.ranks ({train.ranks})"
+        )
+    if data.source == "table" and not data.table:
+        faults.append("data.table: missing; expected the path of a CSV or Parquet file")
+    if data.pairs > most * (most - 1) // 2:
+        faults.append(
+            f"data.pairs: got {data.pairs}, allowed: at most {most * (most - 1) // 2} "
+            f"with data.train_images = {most}"
+        )
+    if len(set(config.seeds)) != len(config.seeds):
+        faults.append(f"seeds: got {config.seeds}, expected each seed once")
+    if 1.0 not in config.evaluate.wise_alphas:
+        faults.append("evaluate.wise_alphas: expected 1.0 (the finetuned weights) among them")
+    return faults

@@ -1,0 +1,140 @@
+"""What each stage is told: a slice of the configuration, so that a stage reruns for its own only.
+
+Raise a stage's ``version`` when its code changes what it writes: Snakemake then remakes it.
+"""
+
+from typing import Any
+
+from clipdiff.config import sections as s
+from clipdiff.grid import Variant
+
+
+class PrepareSettings(s.Section):
+    """Settings of ``clipdiff prepare``."""
+
+    version: int = 1
+    data: s.Data
+
+
+class EmbedSettings(s.Section):
+    """Settings of ``clipdiff embed``."""
+
+    version: int = 1
+    clip: s.Clip
+
+
+class GenerateSettings(s.Section):
+    """Settings of ``clipdiff generate``: one LLM, writing differences or caption rewrites."""
+
+    version: int = 1
+    llm: str
+    task: str  # "difference" or "rewrite"
+    definition: s.LLM
+    generate: s.Generate
+
+
+class FilterSettings(s.Section):
+    """Settings of ``clipdiff filter``; ``llm`` is a row name of the table."""
+
+    version: int = 1
+    llm: str
+    filter: s.Filter
+    clip: s.Clip
+    seed: int
+
+
+class TrainSettings(s.Section):
+    """Settings of ``clipdiff train``: one cell."""
+
+    version: int = 1
+    llm: str
+    loss_name: str
+    seed: int
+    clip: s.Clip
+    loss: s.Loss
+    train: s.Train
+
+
+class EvaluateSettings(s.Section):
+    """Settings of ``clipdiff evaluate``: one cell; ``loss_name`` and ``seed`` none for pretrained."""
+
+    version: int = 1
+    llm: str
+    loss_name: str
+    seed: str
+    image_tower_trained: bool
+    clip: s.Clip
+    reference_clip: s.Clip
+    evaluate: s.Evaluate
+
+
+class GatherSettings(s.Section):
+    """Settings of ``clipdiff gather``."""
+
+    version: int = 1
+    llms: list[str]
+    losses: list[str]
+    seeds: list[int]
+    controls: s.Controls
+    evaluate: s.Evaluate
+    gather: s.Gather
+
+
+def prepare_settings(config: s.Config) -> PrepareSettings:
+    """Slice for ``prepare``."""
+    return PrepareSettings(data=config.data)
+
+
+def embed_settings(config: s.Config) -> EmbedSettings:
+    """Slice for ``embed``."""
+    return EmbedSettings(clip=config.clip)
+
+
+def generate_settings(config: s.Config, llm: str) -> GenerateSettings:
+    """Slice for ``generate``; ``llm`` is an entry name or ``rewritten-<entry>``."""
+    entry = llm.removeprefix("rewritten-")
+    return GenerateSettings(
+        llm=llm,
+        task="difference" if entry == llm else "rewrite",
+        definition=config.llm_definitions[entry],
+        generate=config.generate,
+    )
+
+
+def filter_settings(config: s.Config, llm: str) -> FilterSettings:
+    """Slice for ``filter``."""
+    return FilterSettings(llm=llm, filter=config.filter, clip=config.clip, seed=config.data.seed)
+
+
+def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
+    """Slice for ``train``."""
+    return TrainSettings(
+        llm=variant.llm,
+        loss_name=variant.loss,
+        seed=int(variant.seed),
+        clip=config.clip,
+        loss=config.loss_definitions[variant.loss],
+        train=config.train,
+    )
+
+
+def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
+    """Slice for ``evaluate``."""
+    trained = not variant.is_pretrained and config.train.trainable in ("image", "both")
+    return EvaluateSettings(
+        llm=variant.llm,
+        loss_name=variant.loss,
+        seed=variant.seed,
+        image_tower_trained=trained,
+        clip=config.clip,
+        reference_clip=config.reference_clip,
+        evaluate=config.evaluate,
+    )
+
+
+def gather_settings(config: s.Config) -> GatherSettings:
+    """Slice for ``gather``."""
+    axes: dict[str, Any] = {name: getattr(config, name) for name in ("llms", "losses", "seeds")}
+    return GatherSettings(
+        **axes, controls=config.controls, evaluate=config.evaluate, gather=config.gather
+    )

@@ -1,0 +1,118 @@
+"""Reading and writing the files between stages: whole or not at all, never half.
+
+Writers make a temporary file beside the target and rename it. Readers turn a missing, truncated or
+foreign file into one ``DataError`` that names it.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipdiff.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+@contextmanager
+def written_whole(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path; on a clean exit it is synced and renamed to ``path``.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield scratch
+        with open(scratch, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(scratch, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"{path}: the disk is full; free some space and run again") from error
+        raise
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write a value as indented JSON."""
+    with written_whole(path) as scratch:
+        scratch.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(_existing(path).read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
+    """Write a table as Parquet, without its index."""
+    with written_whole(path) as scratch:
+        table.to_parquet(scratch, index=False)
+
+
+def read_parquet(path: Path | str, columns: Sequence[str] = ()) -> "pd.DataFrame":
+    """Read a Parquet table and check that it has ``columns``.
+
+    Raises:
+        DataError: it is missing, truncated, no Parquet, or lacks a column.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(_existing(path))
+    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+        raise DataError(
+            f"{path}: not a whole Parquet file ({error}); delete it and run again"
+        ) from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(f"{path}: lacks the columns {missing}; it has {list(table.columns)}")
+    return table
+
+
+def write_tensors(path: Path | str, tensors: dict[str, "torch.Tensor"]) -> None:
+    """Write named tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    with written_whole(path) as scratch:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, scratch)
+
+
+def read_tensors(path: Path | str) -> dict[str, "torch.Tensor"]:
+    """Read a safetensors file.
+
+    Raises:
+        DataError: it is missing, truncated or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(_existing(path))
+    except SafetensorError as error:
+        raise DataError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run again"
+        ) from error
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; run the stage that makes it, or correct the path")
+    return path

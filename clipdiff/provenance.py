@@ -1,0 +1,73 @@
+"""Where a result comes from: code, versions, machine, job, seed and settings."""
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+LIBRARIES = ("clipdiff", "torch", "open_clip_torch", "transformers", "deepspeed", "triton", "numpy")
+
+
+def settings_hash(settings: BaseModel) -> str:
+    """Return a SHA-256 over the canonical JSON of a stage's settings, 16 hex digits."""
+    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def provenance(settings: BaseModel) -> dict[str, Any]:
+    """Return what a reader needs to make this result again.
+
+    Settings name the environment variable of an API key, never the key, so they can be kept.
+    """
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": settings_hash(settings),
+        "git_commit": git_commit(),
+        "versions": {name: _version(name) for name in LIBRARIES},
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "gpus": gpu_names(),
+        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def git_commit() -> str | None:
+    """Return the commit of the checkout, with "-dirty" where files differ; None outside one."""
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def gpu_names() -> list[str]:
+    """Return the names of the visible NVIDIA GPUs; empty without a driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+    return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

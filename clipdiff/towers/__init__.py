@@ -1,0 +1,1 @@
+"""CLIP towers, shared by the stages: loading, trimmed text encoding, weight averaging."""

@@ -1,0 +1,67 @@
+"""Text encoding that stops at the longest text of a batch instead of the context length.
+
+A causal text tower that pools at the end-of-text token never looks past it, so cutting the padded
+columns is exact (to rounding) and two to four times faster on short texts. Towers that look both
+ways or pool elsewhere are run at full length.
+"""
+
+import torch
+from open_clip.transformer import text_global_pool
+from torch import Tensor, nn
+
+
+class TextTower(nn.Module):
+    """The text side of an open_clip model as one module, sharing its parameters.
+
+    For OpenAI-style CLIPs (``open_clip.model.CLIP``) parameter names equal the model's own, so
+    ``tower.state_dict()`` loads back into it. Other models keep their tower under ``text``.
+    """
+
+    def __init__(self, clip: nn.Module):
+        super().__init__()
+        self.is_openai_style = hasattr(clip, "token_embedding")
+        if not self.is_openai_style:
+            self.text = clip.text
+            self.trims = False
+            return
+        self.token_embedding = clip.token_embedding
+        self.positional_embedding = clip.positional_embedding
+        self.transformer = clip.transformer
+        self.ln_final = clip.ln_final
+        self.text_projection = clip.text_projection
+        self.pool_type = clip.text_pool_type
+        self.eos_id = clip.text_eos_id
+        self.register_buffer("attn_mask", clip.attn_mask, persistent=False)
+        self.trims = clip.attn_mask is not None and self.pool_type in ("argmax", "eos")
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode token ids (N, L) int64, L up to the context length, as (N, D) text_features."""
+        if not self.is_openai_style:
+            return self.text(tokens)
+        if self.trims:
+            tokens = self.trim(tokens)
+        length = tokens.shape[1]
+        dtype = self.transformer.get_cast_dtype()
+        x = self.token_embedding(tokens).to(dtype)  # (N, L, W)
+        x = x + self.positional_embedding[:length].to(dtype)
+        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
+        x = self.ln_final(self.transformer(x, attn_mask=mask))
+        x = text_global_pool(x, tokens, self.pool_type, eos_token_id=self.eos_id)  # (N, W)
+        if isinstance(self.text_projection, nn.Linear):
+            return self.text_projection(x)
+        return x if self.text_projection is None else x @ self.text_projection
+
+    def lengths(self, tokens: Tensor) -> Tensor:
+        """Return (N,) int64: columns of each row that matter, through the end-of-text token."""
+        if not self.trims:
+            return torch.full((len(tokens),), tokens.shape[1])
+        ends = (
+            tokens.argmax(1)
+            if self.pool_type == "argmax"
+            else (tokens == self.eos_id).int().argmax(1)
+        )
+        return ends + 1
+
+    def trim(self, tokens: Tensor) -> Tensor:
+        """Cut token ids (N, L) at the longest end-of-text of the batch."""
+        return tokens[:, : int(self.lengths(tokens).max())] if len(tokens) else tokens
