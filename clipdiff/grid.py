@@ -1,6 +1,7 @@
 """The grid: which cells there are, and the file names that stand for them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipdiff.errors import ConfigError
@@ -29,14 +30,9 @@ class Variant:
         return self.llm == "pretrained"
 
     @property
-    def model_folder(self) -> str:
-        """Folder of the exported model, relative to the results."""
-        return f"models/{self.llm}/{self.loss}/seed{self.seed}"
-
-    @property
-    def metrics_stem(self) -> str:
-        """Metric files without their endings, relative to the results."""
-        return f"metrics/{self.llm}/{self.loss}/seed{self.seed}"
+    def cell(self) -> str:
+        """The cell as a path: ``bert/hinge/seed0``."""
+        return f"{self.llm}/{self.loss}/seed{self.seed}"
 
     @classmethod
     def parse(cls, text: str) -> "Variant":
@@ -78,3 +74,49 @@ def trained_variants(config: "Config") -> list[Variant]:
 def all_variants(config: "Config") -> list[Variant]:
     """Return every row of the table, ``pretrained`` first."""
     return [PRETRAINED, *trained_variants(config)]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Where every file between stages lies under one results folder (docs/output.md)."""
+
+    root: Path
+
+    @property
+    def captions(self) -> Path:
+        """Pictures, captions, splits."""
+        return self.root / "data/captions.parquet"
+
+    @property
+    def pairs(self) -> Path:
+        """Training pairs."""
+        return self.root / "data/pairs.parquet"
+
+    @property
+    def image_embeds(self) -> Path:
+        """Embeddings of all pictures under the CLIP to finetune."""
+        return self.root / "embeds/image_embeds.safetensors"
+
+    def generations(self, llm: str) -> Path:
+        """Raw answers of one LLM."""
+        return self.root / f"generations/{llm}.parquet"
+
+    def differences(self, llm: str) -> Path:
+        """Training texts of one row of the table, after the filter."""
+        return self.root / f"differences/{llm}.parquet"
+
+    def model(self, variant: Variant) -> Path:
+        """Folder of an exported model."""
+        return self.root / "models" / variant.cell
+
+    def checkpoints(self, variant: Variant) -> Path:
+        """Folder of a cell's checkpoints; not an output, so that a failed job keeps it."""
+        return self.root / "models/.checkpoints" / variant.cell
+
+    def metrics(self, variant: Variant) -> Path:
+        """Metrics of one cell."""
+        return self.root / f"metrics/{variant.cell}.json"
+
+    def items(self, variant: Variant) -> Path:
+        """Per-item outcomes of one cell."""
+        return self.root / f"metrics/{variant.cell}.items.parquet"

@@ -31,7 +31,7 @@ def provenance(settings: BaseModel) -> dict[str, Any]:
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings_hash(settings),
         "git_commit": git_commit(),
-        "versions": {name: _version(name) for name in LIBRARIES},
+        "versions": {name: installed_version(name) for name in LIBRARIES},
         "python": platform.python_version(),
         "host": platform.node(),
         "gpus": gpu_names(),
@@ -66,7 +66,8 @@ def gpu_names() -> list[str]:
     return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
 
 
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

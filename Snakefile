@@ -1,0 +1,31 @@
+# clipdiff: captions and pictures go in; pairs, differences, finetuned models and metrics are made
+# by stages that meet only through files; a table comes out.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+report: "rules/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/generate.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/gather.smk"
+include: "rules/demo.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/tables/summary.csv",
+        "results/report.html",

@@ -1,0 +1,32 @@
+"""The command line: one verb a stage, one file a verb; a stage is imported only when called."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from clipdiff.cli import check, embed, estimate, evaluate, export, filter, gather, generate
+from clipdiff.cli import prepare, train
+from clipdiff.errors import ClipdiffError
+
+app = typer.Typer(
+    help="Which LLM, which loss? Finetuning CLIP on pairwise image differences.",
+    epilog="The whole grid runs with `snakemake --profile profiles/local`; these are its stages "
+    "by hand, in the order of the data: prepare, embed, generate, filter, train, evaluate, gather.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (prepare, embed, generate, filter, train, evaluate, gather, export, check, estimate):
+    app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
+
+
+def main() -> None:
+    """Run the command line; a user's error prints its message and exits with 2."""
+    try:
+        app()
+    except ClipdiffError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {type(error).__name__}:", end=" "
+        )
+        sys.exit(f"{error}")

@@ -1,0 +1,78 @@
+"""``clipdiff check``."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from clipdiff.cli import options as o
+from clipdiff.config import Config, load_config
+from clipdiff.grid import all_variants
+from clipdiff.provenance import LIBRARIES, gpu_names, installed_version
+
+Finding = tuple[bool, str]
+
+
+def command(config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder = o.DEFAULT_RESULTS):
+    """Validate the configuration and this machine before anything runs."""
+    chosen = load_config(*config)
+    console = Console(soft_wrap=True)
+    console.print(
+        f"grid: {len(chosen.llms)} LLMs x {len(chosen.losses)} losses x {len(chosen.seeds)} seeds, "
+        f"{len(all_variants(chosen))} rows with controls and pretrained"
+    )
+    findings = [*_models(chosen), *_data(chosen), *_machine(chosen, results)]
+    for fine, text in findings:
+        console.print(f"[green]ok[/]      {text}" if fine else f"[red]missing[/] {text}")
+    if not all(fine for fine, _ in findings):
+        raise typer.Exit(1)
+
+
+def _models(config: Config) -> Iterator[Finding]:
+    for section, clip in (("clip", config.clip), ("reference_clip", config.reference_clip)):
+        folder = clip.model.removeprefix("local-dir:")
+        if folder == clip.model:
+            yield True, f"{section}: {clip.model} ({clip.pretrained}), fetched by open_clip if absent"
+            continue
+        there = (Path(folder) / "open_clip_config.json").is_file()
+        yield there, f"{section}: open_clip folder {folder}"
+    for name in dict.fromkeys([*config.llms, config.controls.llm]):
+        llm = config.llm_definitions[name]
+        key = f"llm_definitions.{name}"
+        if llm.kind == "api" and llm.base_url:
+            where = f"{llm.base_url}; its key in the environment variable {llm.key_env}"
+            yield bool(os.environ.get(llm.key_env)), f"{key}: {where}"
+        elif llm.model.count("/") > 1 or llm.kind == "file":
+            yield Path(llm.model).exists(), f"{key}: {llm.model}"
+        else:
+            yield True, f"{key}: {llm.model}, fetched from the hub if absent"
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    if config.data.source == "table":
+        yield Path(str(config.data.table)).is_file(), f"data.table: {config.data.table}"
+        return
+    from clipdiff.demo.scenes import ASSETS
+
+    for line in (ASSETS / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        path = ASSETS / name
+        whole = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        yield whole, f"data.source: demo asset {name}, whole by its checksum"
+
+
+def _machine(config: Config, results: Path) -> Iterator[Finding]:
+    for name in LIBRARIES:
+        version = installed_version(name)
+        yield version is not None, f"python package {name} {version or ''}"
+    parent = next(path for path in [results.resolve(), *results.resolve().parents] if path.exists())
+    yield os.access(parent, os.W_OK), f"results: {parent} can be written"
+    free = shutil.disk_usage(parent).free / 2**30
+    yield free > 2, f"results: {free:.0f} GiB free"
+    gpus = gpu_names()
+    cpu_fits = config.train.precision == "fp32"
+    yield bool(gpus) or cpu_fits, f"train.precision: {config.train.precision} on {gpus or 'the CPU'}"

@@ -1,0 +1,43 @@
+"""``clipdiff train``."""
+
+import os
+import subprocess
+import sys
+
+import typer
+
+from clipdiff.cli import options as o
+from clipdiff.config import Config
+from clipdiff.config.stages import TrainSettings, train_settings
+from clipdiff.grid import Results, Variant
+
+
+def command(
+    variant: o.VariantText = None,
+    config: o.ConfigFiles = o.DEFAULT_CONFIG,
+    settings: o.SettingsJson = None,
+    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+) -> None:
+    """Finetune CLIP for one cell of the grid; run again after a kill, it resumes."""
+
+    def cut(whole: Config) -> TrainSettings:
+        return train_settings(whole, o.chosen_variant(variant))
+
+    chosen = o.stage_settings(TrainSettings, settings, config, cut)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.train.threads)
+    if chosen.train.ranks > 1 and "WORLD_SIZE" not in os.environ:
+        launch = ["-m", "torch.distributed.run", "--standalone"]
+        launch += [f"--nproc-per-node={chosen.train.ranks}", "-m", "clipdiff.cli", "train"]
+        launch += ["--settings", chosen.model_dump_json(), "--results", str(results)]
+        raise typer.Exit(subprocess.run([sys.executable, *launch], check=False).returncode)
+    from clipdiff.train.run import train
+
+    files, cell = Results(results), Variant(chosen.llm, chosen.loss_name, str(chosen.seed))
+    train(
+        chosen,
+        captions=files.captions,
+        embeds=files.image_embeds,
+        differences=files.differences(cell.llm),
+        output=files.model(cell),
+        checkpoints=files.checkpoints(cell),
+    )

@@ -1,0 +1,1 @@
+"""Pictures with captions, and the pairs drawn from them."""

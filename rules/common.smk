@@ -1,0 +1,58 @@
+# The configuration check, the grid, and what each rule is told of the configuration.
+from snakemake.exceptions import WorkflowError
+
+from clipdiff.config import check_config, stages
+from clipdiff.errors import ClipdiffError
+from clipdiff.grid import PRETRAINED, Variant, all_variants, control_llms
+
+try:
+    CONFIG = check_config(config)
+except ClipdiffError as error:
+    raise WorkflowError(str(error))
+
+VARIANTS = all_variants(CONFIG)
+ROWS = list(dict.fromkeys(v.llm for v in VARIANTS if not v.is_pretrained))
+
+
+wildcard_constraints:
+    llm=r"[A-Za-z0-9_.]+|(rewritten|shuffled)-[A-Za-z0-9_.]+",
+    loss=r"[A-Za-z0-9_.]+",
+    seed=r"\d+|none",
+
+
+def settings_of(stage, *args):
+    """Return the JSON of one stage's slice of the configuration."""
+    return getattr(stages, f"{stage}_settings")(CONFIG, *args).model_dump_json()
+
+
+def cell_settings(stage):
+    """Return a params function: the slice of one cell."""
+    return lambda wc: settings_of(stage, Variant(wc.llm, wc.loss, wc.seed))
+
+
+def llm_settings(stage):
+    """Return a params function: the slice of one LLM."""
+    return lambda wc: settings_of(stage, wc.llm)
+
+
+def filter_source(wc):
+    """Return what a row's training texts are made of."""
+    if wc.llm == "captions":
+        return []
+    if wc.llm.startswith("shuffled-"):
+        return f"results/differences/{wc.llm.removeprefix('shuffled-')}.parquet"
+    return f"results/generations/{wc.llm}.parquet"
+
+
+def model_weights(wc):
+    """Return the weights to evaluate: none for the pretrained row."""
+    if wc.llm == PRETRAINED.llm:
+        return []
+    return f"results/models/{wc.llm}/{wc.loss}/seed{wc.seed}/open_clip_model.safetensors"
+
+
+def all_cells(pattern, pretrained=True):
+    """Return one file a row of the table."""
+    chosen = [v for v in VARIANTS if pretrained or not v.is_pretrained]
+    return [pattern.format(cell=v.cell) for v in chosen]
+

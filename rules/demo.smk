@@ -1,0 +1,44 @@
+# The embedded default's models are shipped; `snakemake demo_models` trains them again.
+rule demo_models:
+    input:
+        expand("results/demo_models/{kind}", kind=["clip", "llama", "gpt2", "t5", "bert"]),
+
+
+rule demo_clip:
+    output:
+        directory("results/demo_models/clip"),
+    log:
+        "logs/demo_models/clip.log",
+    benchmark:
+        "results/benchmarks/demo_models/clip.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=90,
+    message:
+        "Pretraining the demo's CLIP"
+    shell:
+        "python -m clipdiff.demo.train_clip {output} 2> {log}"
+
+
+rule demo_llm:
+    output:
+        directory("results/demo_models/{kind}"),
+    wildcard_constraints:
+        kind="llama|gpt2|t5|bert",
+    log:
+        "logs/demo_models/{kind}.log",
+    benchmark:
+        "results/benchmarks/demo_models/{kind}.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    message:
+        "Training the demo's {wildcards.kind}"
+    shell:
+        "python -m clipdiff.demo.train_llm {wildcards.kind} {output} 2> {log}"

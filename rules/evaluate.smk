@@ -1,0 +1,24 @@
+rule evaluate:
+    input:
+        "results/data/captions.parquet",
+        "results/embeds/image_embeds.safetensors",
+        model_weights,
+    output:
+        metrics="results/metrics/{llm}/{loss}/seed{seed}.json",
+        items="results/metrics/{llm}/{loss}/seed{seed}.items.parquet",
+    params:
+        settings=cell_settings("evaluate"),
+    log:
+        "logs/evaluate/{llm}/{loss}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{llm}/{loss}/seed{seed}.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    threads: CONFIG.evaluate.threads
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    message:
+        "Evaluating {wildcards.llm}, {wildcards.loss}, seed {wildcards.seed}"
+    shell:
+        "clipdiff evaluate --settings {params.settings:q} 2> {log}"

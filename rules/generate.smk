@@ -1,0 +1,45 @@
+rule generate:
+    input:
+        "results/data/captions.parquet",
+        "results/data/pairs.parquet",
+    output:
+        "results/generations/{llm}.parquet",
+    params:
+        settings=llm_settings("generate"),
+    log:
+        "logs/generate/{llm}.log",
+    benchmark:
+        "results/benchmarks/generate/{llm}.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    message:
+        "{wildcards.llm} writes how the pictures differ"
+    shell:
+        "clipdiff generate --settings {params.settings:q} 2> {log}"
+
+
+rule filter:
+    input:
+        "results/data/captions.parquet",
+        "results/data/pairs.parquet",
+        filter_source,
+    output:
+        "results/differences/{llm}.parquet",
+    params:
+        settings=llm_settings("filter"),
+    log:
+        "logs/filter/{llm}.log",
+    benchmark:
+        "results/benchmarks/filter/{llm}.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Filtering the texts of {wildcards.llm}"
+    shell:
+        "clipdiff filter --settings {params.settings:q} 2> {log}"

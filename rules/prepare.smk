@@ -1,0 +1,41 @@
+rule prepare:
+    output:
+        captions="results/data/captions.parquet",
+        pairs="results/data/pairs.parquet",
+    params:
+        settings=settings_of("prepare"),
+    log:
+        "logs/prepare.log",
+    benchmark:
+        "results/benchmarks/prepare.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Reading pictures with captions, drawing pairs"
+    shell:
+        "clipdiff prepare --settings {params.settings:q} 2> {log}"
+
+
+rule embed:
+    input:
+        "results/data/captions.parquet",
+    output:
+        "results/embeds/image_embeds.safetensors",
+    params:
+        settings=settings_of("embed"),
+    log:
+        "logs/embed.log",
+    benchmark:
+        "results/benchmarks/embed.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    message:
+        "Embedding every picture once"
+    shell:
+        "clipdiff embed --settings {params.settings:q} 2> {log}"

@@ -1,0 +1,26 @@
+rule train:
+    input:
+        "results/data/captions.parquet",
+        "results/embeds/image_embeds.safetensors",
+        "results/differences/{llm}.parquet",
+    output:
+        weights="results/models/{llm}/{loss}/seed{seed}/open_clip_model.safetensors",
+        config="results/models/{llm}/{loss}/seed{seed}/open_clip_config.json",
+        log="results/models/{llm}/{loss}/seed{seed}/train_log.jsonl",
+        provenance="results/models/{llm}/{loss}/seed{seed}/provenance.json",
+    params:
+        settings=cell_settings("train"),
+    log:
+        "logs/train/{llm}/{loss}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train/{llm}/{loss}/seed{seed}.tsv"
+    conda:
+        "../envs/clipdiff.yaml"
+    threads: CONFIG.train.ranks * CONFIG.train.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    message:
+        "Finetuning on {wildcards.llm} with the {wildcards.loss} loss, seed {wildcards.seed}"
+    shell:
+        "clipdiff train --settings {params.settings:q} 2> {log}"
