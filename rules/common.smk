@@ -20,19 +20,16 @@ wildcard_constraints:
     seed=r"\d+|none",
 
 
-def settings_of(stage, *args):
-    """Return the JSON of one stage's slice of the configuration."""
-    return getattr(stages, f"{stage}_settings")(CONFIG, *args).model_dump_json()
+def settings_of(stage):
+    """Return a params function: the JSON of this stage's slice of the configuration."""
+    cut = getattr(stages, f"{stage}_settings")
 
+    def settings(wc):
+        if "seed" in wc.keys():
+            return cut(CONFIG, Variant(wc.llm, wc.loss, wc.seed)).model_dump_json()
+        return cut(CONFIG, *wc).model_dump_json()
 
-def cell_settings(stage):
-    """Return a params function: the slice of one cell."""
-    return lambda wc: settings_of(stage, Variant(wc.llm, wc.loss, wc.seed))
-
-
-def llm_settings(stage):
-    """Return a params function: the slice of one LLM."""
-    return lambda wc: settings_of(stage, wc.llm)
+    return settings
 
 
 def filter_source(wc):
@@ -48,11 +45,12 @@ def model_weights(wc):
     """Return the weights to evaluate: none for the pretrained row."""
     if wc.llm == PRETRAINED.llm:
         return []
-    return f"results/models/{wc.llm}/{wc.loss}/seed{wc.seed}/open_clip_model.safetensors"
+    return (
+        f"results/models/{wc.llm}/{wc.loss}/seed{wc.seed}/open_clip_model.safetensors"
+    )
 
 
 def all_cells(pattern, pretrained=True):
     """Return one file a row of the table."""
     chosen = [v for v in VARIANTS if pretrained or not v.is_pretrained]
     return [pattern.format(cell=v.cell) for v in chosen]
-

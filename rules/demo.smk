@@ -1,7 +1,9 @@
 # The embedded default's models are shipped; `snakemake demo_models` trains them again.
 rule demo_models:
     input:
-        expand("results/demo_models/{kind}", kind=["clip", "llama", "gpt2", "t5", "bert"]),
+        expand(
+            "results/demo_models/{kind}", kind=["clip", "llama", "gpt2", "t5", "bert"]
+        ),
 
 
 rule demo_clip:
@@ -26,12 +28,12 @@ rule demo_clip:
 rule demo_llm:
     output:
         directory("results/demo_models/{kind}"),
-    wildcard_constraints:
-        kind="llama|gpt2|t5|bert",
     log:
         "logs/demo_models/{kind}.log",
     benchmark:
         "results/benchmarks/demo_models/{kind}.tsv"
+    wildcard_constraints:
+        kind="llama|gpt2|t5|bert",
     conda:
         "../envs/clipdiff.yaml"
     threads: 2

@@ -5,9 +5,7 @@ rule evaluate:
         model_weights,
     output:
         metrics="results/metrics/{llm}/{loss}/seed{seed}.json",
-        items="results/metrics/{llm}/{loss}/seed{seed}.items.parquet",
-    params:
-        settings=cell_settings("evaluate"),
+        outcomes="results/metrics/{llm}/{loss}/seed{seed}.items.parquet",
     log:
         "logs/evaluate/{llm}/{loss}/seed{seed}.log",
     benchmark:
@@ -18,6 +16,8 @@ rule evaluate:
     resources:
         mem_mb=8000,
         runtime=120,
+    params:
+        settings=settings_of("evaluate"),
     message:
         "Evaluating {wildcards.llm}, {wildcards.loss}, seed {wildcards.seed}"
     shell:

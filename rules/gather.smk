@@ -9,11 +9,11 @@ rule gather:
     output:
         metrics="results/tables/metrics.csv",
         summary=report(
-            "results/tables/summary.csv", caption="report/summary.rst", category="Tables"
+            "results/tables/summary.csv",
+            caption="report/summary.rst",
+            category="Tables",
         ),
         page="results/report.html",
-    params:
-        settings=settings_of("gather"),
     log:
         "logs/gather.log",
     benchmark:
@@ -23,6 +23,8 @@ rule gather:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        settings=settings_of("gather"),
     message:
         "Gathering all cells into tables, figures and the report"
     shell:

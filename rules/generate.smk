@@ -4,8 +4,6 @@ rule generate:
         "results/data/pairs.parquet",
     output:
         "results/generations/{llm}.parquet",
-    params:
-        settings=llm_settings("generate"),
     log:
         "logs/generate/{llm}.log",
     benchmark:
@@ -15,6 +13,8 @@ rule generate:
     resources:
         mem_mb=16000,
         runtime=480,
+    params:
+        settings=settings_of("generate"),
     message:
         "{wildcards.llm} writes how the pictures differ"
     shell:
@@ -28,8 +28,6 @@ rule filter:
         filter_source,
     output:
         "results/differences/{llm}.parquet",
-    params:
-        settings=llm_settings("filter"),
     log:
         "logs/filter/{llm}.log",
     benchmark:
@@ -39,6 +37,8 @@ rule filter:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("filter"),
     message:
         "Filtering the texts of {wildcards.llm}"
     shell:

@@ -2,8 +2,6 @@ rule prepare:
     output:
         captions="results/data/captions.parquet",
         pairs="results/data/pairs.parquet",
-    params:
-        settings=settings_of("prepare"),
     log:
         "logs/prepare.log",
     benchmark:
@@ -13,6 +11,8 @@ rule prepare:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of("prepare"),
     message:
         "Reading pictures with captions, drawing pairs"
     shell:
@@ -24,8 +24,6 @@ rule embed:
         "results/data/captions.parquet",
     output:
         "results/embeds/image_embeds.safetensors",
-    params:
-        settings=settings_of("embed"),
     log:
         "logs/embed.log",
     benchmark:
@@ -35,6 +33,8 @@ rule embed:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        settings=settings_of("embed"),
     message:
         "Embedding every picture once"
     shell:

@@ -8,8 +8,6 @@ rule train:
         config="results/models/{llm}/{loss}/seed{seed}/open_clip_config.json",
         log="results/models/{llm}/{loss}/seed{seed}/train_log.jsonl",
         provenance="results/models/{llm}/{loss}/seed{seed}/provenance.json",
-    params:
-        settings=cell_settings("train"),
     log:
         "logs/train/{llm}/{loss}/seed{seed}.log",
     benchmark:
@@ -20,6 +18,8 @@ rule train:
     resources:
         mem_mb=8000,
         runtime=240,
+    params:
+        settings=settings_of("train"),
     message:
         "Finetuning on {wildcards.llm} with the {wildcards.loss} loss, seed {wildcards.seed}"
     shell:

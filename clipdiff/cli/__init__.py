@@ -5,8 +5,18 @@ import sys
 import typer
 from rich.console import Console
 
-from clipdiff.cli import check, embed, estimate, evaluate, export, filter, gather, generate
-from clipdiff.cli import prepare, train
+from clipdiff.cli import (
+    check,
+    embed,
+    estimate,
+    evaluate,
+    export,
+    filter,
+    gather,
+    generate,
+    prepare,
+    train,
+)
 from clipdiff.errors import ClipdiffError
 
 app = typer.Typer(

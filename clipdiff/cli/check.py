@@ -36,7 +36,10 @@ def _models(config: Config) -> Iterator[Finding]:
     for section, clip in (("clip", config.clip), ("reference_clip", config.reference_clip)):
         folder = clip.model.removeprefix("local-dir:")
         if folder == clip.model:
-            yield True, f"{section}: {clip.model} ({clip.pretrained}), fetched by open_clip if absent"
+            yield (
+                True,
+                f"{section}: {clip.model} ({clip.pretrained}), fetched by open_clip if absent",
+            )
             continue
         there = (Path(folder) / "open_clip_config.json").is_file()
         yield there, f"{section}: open_clip folder {folder}"
@@ -75,4 +78,7 @@ def _machine(config: Config, results: Path) -> Iterator[Finding]:
     yield free > 2, f"results: {free:.0f} GiB free"
     gpus = gpu_names()
     cpu_fits = config.train.precision == "fp32"
-    yield bool(gpus) or cpu_fits, f"train.precision: {config.train.precision} on {gpus or 'the CPU'}"
+    yield (
+        bool(gpus) or cpu_fits,
+        f"train.precision: {config.train.precision} on {gpus or 'the CPU'}",
+    )

@@ -27,6 +27,4 @@ def command(
         source = files.differences(chosen.llm.removeprefix("shuffled-"))
     else:
         source = files.generations(chosen.llm)
-    filter_differences(
-        chosen, files.captions, files.pairs, source, files.differences(chosen.llm)
-    )
+    filter_differences(chosen, files.captions, files.pairs, source, files.differences(chosen.llm))

@@ -29,7 +29,9 @@ VariantText = Annotated[
 ]
 LLMName = Annotated[
     str | None,
-    typer.Option("--llm", help="An entry of llm_definitions, or captions, rewritten-X, shuffled-X."),
+    typer.Option(
+        "--llm", help="An entry of llm_definitions, or captions, rewritten-X, shuffled-X."
+    ),
 ]
 DEFAULT_CONFIG = [Path("config.yaml")]
 DEFAULT_RESULTS = Path("results")

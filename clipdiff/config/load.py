@@ -1,5 +1,6 @@
 """Reading and checking a configuration: every fault at once, each with its dotted key."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,9 +73,8 @@ def _fault(item: dict[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{key}: missing; {item['msg'].lower()}"
     if item["type"] == "literal_error":
-        hint = did_you_mean(
-            str(item["input"]), item["ctx"]["expected"].replace("'", "").split(", ")
-        )
+        allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
+        hint = did_you_mean(str(item["input"]), allowed)
         return f"{key}: got {item['input']!r}, allowed: {item['ctx']['expected']}{hint}"
     return f"{key}: got {item['input']!r}: {item['msg']}"
 
@@ -101,7 +101,8 @@ def _axis_faults(values: dict[str, Any]) -> list[str]:
             if name not in known:
                 hint = did_you_mean(str(name), known)
                 faults.append(
-                    f"{axis}.{index}: got '{name}', allowed: {', '.join(known)} (defined in {table}){hint}"
+                    f"{axis}.{index}: got '{name}', allowed: {', '.join(known)} "
+                    f"(defined in {table}){hint}"
                 )
         if len(set(map(str, names))) != len(names):
             faults.append(f"{axis}: got {names}, expected each name once")

@@ -56,7 +56,7 @@ class TrainSettings(s.Section):
 
 
 class EvaluateSettings(s.Section):
-    """Settings of ``clipdiff evaluate``: one cell; ``loss_name`` and ``seed`` none for pretrained."""
+    """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``."""
 
     version: int = 1
     llm: str

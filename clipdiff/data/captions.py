@@ -64,7 +64,9 @@ def check_captions(table: pd.DataFrame, source: str) -> None:
     repeated = table["image_id"].duplicated()
     if repeated.any():
         row = int(repeated.to_numpy().argmax())
-        raise DataError(f"{source}, row {row}: image_id {table['image_id'][row]} stands there twice")
+        raise DataError(
+            f"{source}, row {row}: image_id {table['image_id'][row]} stands there twice"
+        )
     count = int((table["split"] == "train").sum())
     if count < 2:
         raise DataError(f"{source}: {count} rows have split 'train'; expected at least 2")

@@ -28,7 +28,19 @@ TARBALLS = {
 }
 EMOJIBASE = "emojibase-data-17.0.0.tgz"
 
-NAMES = ["monkey", "gorilla", "dog", "poodle", "wolf", "fox", "raccoon", "cat", "lion", "tiger", "leopard", "horse", "unicorn", "zebra", "deer", "bison", "cow", "pig", "ram", "goat", "camel", "giraffe", "elephant", "rhinoceros", "mouse", "rabbit", "hedgehog", "bat", "koala", "panda", "sloth", "kangaroo", "turkey", "rooster", "penguin", "duck", "swan", "owl", "flamingo", "peacock", "parrot", "frog", "crocodile", "turtle", "snake", "dragon", "whale", "dolphin", "fish", "shark", "octopus", "crab", "lobster", "snail", "butterfly", "honeybee", "spider", "rose", "sunflower", "tulip", "cactus", "mushroom", "palm-tree", "maple-leaf", "shamrock", "grapes", "watermelon", "tangerine", "lemon", "banana", "pineapple", "pear", "peach", "strawberry", "tomato", "coconut", "avocado", "eggplant", "carrot", "broccoli", "bread", "croissant", "pretzel", "hamburger", "pizza", "taco", "egg", "popcorn", "doughnut", "cookie", "cupcake", "lollipop", "teapot", "bus", "ambulance", "taxi", "tractor", "motorcycle", "bicycle", "sailboat", "airplane", "helicopter", "rocket", "anchor", "umbrella", "snowman", "balloon", "trophy", "basketball", "bowling", "guitar", "trumpet", "violin", "drum", "saxophone", "jeans", "dress", "crown", "top-hat", "glasses", "backpack", "hammer", "scissors", "key", "bell", "candle", "camera", "television", "pencil", "telescope", "magnet", "bomb"]
+NAMES = """
+monkey gorilla dog poodle wolf fox raccoon cat lion tiger leopard horse unicorn zebra deer bison
+cow pig ram goat camel giraffe elephant rhinoceros mouse rabbit hedgehog bat koala panda sloth
+kangaroo turkey rooster penguin duck swan owl flamingo peacock parrot frog crocodile turtle
+snake dragon whale dolphin fish shark octopus crab lobster snail butterfly honeybee spider rose
+sunflower tulip cactus mushroom palm-tree maple-leaf shamrock grapes watermelon tangerine lemon
+banana pineapple pear peach strawberry tomato coconut avocado eggplant carrot broccoli bread
+croissant pretzel hamburger pizza taco egg popcorn doughnut cookie cupcake lollipop teapot bus
+ambulance taxi tractor motorcycle bicycle sailboat airplane helicopter rocket anchor umbrella
+snowman balloon trophy basketball bowling guitar trumpet violin drum saxophone jeans dress crown
+top-hat glasses backpack hammer scissors key bell candle camera television pencil telescope
+magnet bomb
+""".split()  # noqa: SIM905
 
 IRREGULAR_PLURALS = {
     "wolf": "wolves", "mouse": "mice", "goose": "geese", "fish": "fish", "deer": "deer",

@@ -1,0 +1,49 @@
+"""Files between stages are whole or absent."""
+
+import errno
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from clipdiff import files
+from clipdiff.errors import DataError
+
+
+def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    files.write_json(target, {"kept": 1})
+    with pytest.raises(TypeError):
+        files.write_json(target, {"half": object()})
+    with pytest.raises(FileNotFoundError), files.written_whole(target):
+        pass  # the writer never wrote
+    assert files.read_json(target) == {"kept": 1}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the disk is full"), files.written_whole(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_truncated_files_name_themselves(tmp_path: Path) -> None:
+    table, tensors, facts = (tmp_path / name for name in ("a.parquet", "a.safetensors", "a.json"))
+    files.write_parquet(table, pd.DataFrame({"x": range(1000)}))
+    files.write_tensors(tensors, {"x": torch.zeros(1000)})
+    files.write_json(facts, {"x": 1})
+    for path, read in (
+        (table, files.read_parquet),
+        (tensors, files.read_tensors),
+        (facts, files.read_json),
+    ):
+        path.write_bytes(path.read_bytes()[:-20] if path != facts else b'{"x": ')
+        with pytest.raises(DataError, match=path.name):
+            read(path)
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    files.write_parquet(tmp_path / "a.parquet", pd.DataFrame({"x": [1]}))
+    with pytest.raises(DataError, match=r"lacks the columns \['y'\]; it has \['x'\]"):
+        files.read_parquet(tmp_path / "a.parquet", ["x", "y"])

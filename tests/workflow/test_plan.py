@@ -1,0 +1,62 @@
+"""What Snakemake plans: the whole grid, one variant, and what an edit reruns."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+
+
+def plan(folder: Path, *arguments: str) -> str:
+    """Dry-run in an empty results folder; returns what would be done."""
+    root = Path.cwd()
+    command = [SNAKEMAKE, "-n", "--cores", "1", "--directory", folder]
+    command += ["--configfile", root / "config.yaml", "--snakefile", root / "Snakefile"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def jobs(text: str, rule: str) -> int:
+    """Return the count of one rule in Snakemake's job table."""
+    rows = [line.split() for line in text.splitlines()]
+    return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == rule), 0)
+
+
+def test_the_whole_grid(tmp_path: Path) -> None:
+    text = plan(tmp_path)
+    assert {rule: jobs(text, rule) for rule in ("train", "evaluate", "generate", "filter")} == {
+        "train": 45,
+        "evaluate": 46,
+        "generate": 5,
+        "filter": 7,
+    }
+    assert jobs(text, "embed") == jobs(text, "prepare") == jobs(text, "gather") == 1
+
+
+def test_one_variant_by_its_file(tmp_path: Path) -> None:
+    text = plan(tmp_path, "results/models/bert/hinge/seed0/open_clip_model.safetensors")
+    assert jobs(text, "train") == jobs(text, "generate") == jobs(text, "filter") == 1
+    assert jobs(text, "evaluate") == jobs(text, "gather") == 0
+
+
+def test_single_preset_narrows_the_grid(tmp_path: Path) -> None:
+    root = Path.cwd()
+    text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/single.yaml")
+    assert (jobs(text, "train"), jobs(text, "evaluate")) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [("lossses: [hinge]\n", "did you mean 'losses'"), ("llms: []\n", "llms: got []")],
+)
+def test_a_wrong_setting_stops_before_any_job(tmp_path: Path, edit: str, expected: str) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(edit)
+    command = [SNAKEMAKE, "-n", "--cores", "1", "--configfile", "config.yaml", wrong]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert expected in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
