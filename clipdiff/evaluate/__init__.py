@@ -1,0 +1,1 @@
+"""Evaluation of one cell: difference-based classification, zero-shot, CLIP-Score."""

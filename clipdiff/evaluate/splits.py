@@ -1,0 +1,96 @@
+"""The pictures of one evaluated split, as every task sees them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clipdiff.errors import DataError, did_you_mean
+from clipdiff.files import read_parquet
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of ``data/captions.parquet``, in its order.
+
+    ``rows`` (n,) are its rows of the file; ``labels`` are class ids into ``class_names``, -1 for
+    a picture without one; ``attributes`` are empty for a picture without any.
+    """
+
+    name: str
+    where: str
+    image_ids: np.ndarray  # (n,) int64
+    rows: np.ndarray  # (n,) int64
+    captions: list[str]
+    labels: np.ndarray  # (n,) int64
+    class_names: list[str]
+    attributes: list[dict[str, Any]]
+
+    def values(self, attribute: str) -> list[Any]:
+        """Return one attribute of every picture, None where it lacks it."""
+        return [row.get(attribute) for row in self.attributes]
+
+
+def read_captions(path: Path) -> pd.DataFrame:
+    """Read the captions table, without decoding a picture.
+
+    Raises:
+        DataError: it is missing, truncated or lacks a column.
+    """
+    columns = ("image_id", "caption", "split", "label", "attributes")
+    return read_parquet(path, columns).reset_index(drop=True)
+
+
+def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[Split]:
+    """Cut the evaluated splits out of the captions table.
+
+    Classes are the sorted distinct labels of the whole table, so that every split is judged
+    over the same ones.
+
+    Raises:
+        DataError: a split has no picture, or an attributes cell is no JSON object.
+    """
+    labels = table["label"].dropna().astype(str)
+    class_names = sorted(labels.unique())
+    class_ids = table["label"].astype(object).map(
+        {name: place for place, name in enumerate(class_names)}, na_action="ignore"
+    )
+    splits = []
+    for name in names:
+        rows = np.flatnonzero((table["split"] == name).to_numpy())
+        if not len(rows):
+            known = [str(split) for split in table["split"].unique()]
+            raise DataError(
+                f"{path}: no picture has split '{name}'{did_you_mean(name, known)}; "
+                f"evaluate.splits can name: {', '.join(known)}"
+            )
+        part = table.iloc[rows]
+        splits.append(
+            Split(
+                name=name,
+                where=f"{path}, split '{name}'",
+                image_ids=part["image_id"].to_numpy(np.int64),
+                rows=rows,
+                captions=part["caption"].astype(str).tolist(),
+                labels=class_ids.iloc[rows].fillna(-1).to_numpy(np.int64),
+                class_names=class_names,
+                attributes=[_attributes(*cell, path) for cell in part["attributes"].items()],
+            )
+        )
+    return splits
+
+
+def _attributes(row: Any, text: Any, path: Path) -> dict[str, Any]:
+    if pd.isna(text):
+        return {}
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{path}, row {row}: attributes are not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path}, row {row}: attributes are {text!r}, expected a JSON object")
+    return {name: value for name, value in values.items() if value is not None}
