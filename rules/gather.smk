@@ -1,3 +1,8 @@
+from clipdiff.tables.measures import figure_names
+
+FIGURES = figure_names(CONFIG.evaluate.tasks)
+
+
 rule gather:
     input:
         all_cells("results/metrics/{cell}.json"),
@@ -5,15 +10,29 @@ rule gather:
         all_cells("results/models/{cell}/train_log.jsonl", pretrained=False),
         expand("results/differences/{llm}.parquet", llm=ROWS),
         "results/data/captions.parquet",
-        "results/data/pairs.parquet",
     output:
-        metrics="results/tables/metrics.csv",
+        page=report("results/report.html", caption="report/page.rst", category="Report"),
         summary=report(
             "results/tables/summary.csv",
             caption="report/summary.rst",
             category="Tables",
         ),
-        page="results/report.html",
+        tests=report(
+            "results/tables/tests.csv",
+            caption="report/tests.rst",
+            category="Tables",
+        ),
+        llms=report(
+            "results/tables/llms.csv", caption="report/llms.rst", category="Tables"
+        ),
+        texts=expand("results/tables/summary.{suffix}", suffix=["md", "tex"]),
+        metrics="results/tables/metrics.csv",
+        figures=report(
+            expand("results/figures/{name}.svg", name=FIGURES),
+            caption="report/figures.rst",
+            category="Figures",
+        ),
+        rasters=expand("results/figures/{name}.png", name=FIGURES),
     log:
         "logs/gather.log",
     benchmark:

@@ -53,7 +53,7 @@ def stage_settings(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for noisy in ("httpx", "httpcore", "openai", "matplotlib", "DeepSpeed"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "matplotlib", "DeepSpeed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if text is None:
         return cut(load_config(*config))

@@ -1,10 +1,7 @@
 """``clipdiff train``."""
 
 import os
-import subprocess
 import sys
-
-import typer
 
 from clipdiff.cli import options as o
 from clipdiff.config import Config
@@ -26,10 +23,12 @@ def command(
     chosen = o.stage_settings(TrainSettings, settings, config, cut)
     os.environ["OMP_NUM_THREADS"] = str(chosen.train.threads)
     if chosen.train.ranks > 1 and "WORLD_SIZE" not in os.environ:
-        launch = ["-m", "torch.distributed.run", "--standalone"]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        # a scheduler's warning has to reach the ranks, which save and leave
+        launch += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
         launch += [f"--nproc-per-node={chosen.train.ranks}", "-m", "clipdiff.cli", "train"]
         launch += ["--settings", chosen.model_dump_json(), "--results", str(results)]
-        raise typer.Exit(subprocess.run([sys.executable, *launch], check=False).returncode)
+        os.execv(sys.executable, launch)  # signals reach torchrun, with no process between
     from clipdiff.train.run import train
 
     files, cell = Results(results), Variant(chosen.llm, chosen.loss_name, str(chosen.seed))

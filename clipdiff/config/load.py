@@ -121,11 +121,10 @@ def _consistency_faults(config: Config) -> list[str]:
         f"llm_definitions.{name}: the name is reserved" for name in known if name in RESERVED
     ]
     train, data, most = config.train, config.data, config.data.train_images
-    if train.micro_batch is not None and train.micro_batch * train.ranks != train.batch:
+    if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
         faults.append(
-            f"train.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), expected "
-            f"train.batch / train.ranks = {train.batch / train.ranks:g}: a smaller micro batch "
-            "would change the negatives"
+            f"train.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
+            f"at most train.batch / train.ranks = {train.batch / train.ranks:g}"
         )
     if train.batch < train.ranks:
         faults.append(

@@ -10,7 +10,6 @@ and ``python -m clipdiff.demo.build_sprites FOLDER`` (with ``pip install resvg-p
 """
 
 import csv
-import hashlib
 import io
 import json
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from clipdiff.demo.checksums import write_checksums
 from clipdiff.demo.scenes import ASSETS, SHEET_COLUMNS, SPRITE_PIXELS, STYLES
 
 TARBALLS = {
@@ -48,7 +48,7 @@ IRREGULAR_PLURALS = {
     "glasses": "pairs of glasses", "scissors": "pairs of scissors", "bread": "loaves of bread",
     "popcorn": "boxes of popcorn", "broccoli": "heads of broccoli", "bowling": "bowling balls",
     "cactus": "cacti", "octopus": "octopuses", "rhinoceros": "rhinoceroses",
-    "maple leaf": "maple leaves", "tomato": "tomatoes", "mango": "mangoes", "bus": "buses",
+    "maple leaf": "maple leaves", "tomato": "tomatoes", "snowman": "snowmen", "bus": "buses",
 }  # fmt: skip
 SINGULARS = {
     "grapes": "bunch of grapes", "jeans": "pair of jeans", "glasses": "pair of glasses",
@@ -124,9 +124,7 @@ def build(folder: Path) -> None:
             kind = KINDS.get(subgroups[emoji[slug]["subgroup"]].split("-")[0], "tool")
             tags = " ".join(tag for tag in emoji[slug]["tags"] if tag not in name)
             writer.writerow([name, SINGULARS.get(name, name), plural(name), kind, tags])
-    files = sorted(path for path in ASSETS.iterdir() if path.suffix in {".png", ".csv"})
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (ASSETS / "SHA256SUMS").write_text("".join(sums))
+    write_checksums()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ pretrained on the ``train`` part in the training styles only.
 
 import random
 import zlib
+from collections.abc import Sequence
 
 from clipdiff.demo.differences import describe, fill_scaffold
 from clipdiff.demo.scenes import (
@@ -41,27 +42,32 @@ def draw_scene(rng: random.Random, wanted: str, styles: tuple[str, ...] = TRAIN_
             return scene
 
 
-def draw_other(rng: random.Random, scene: Scene, wanted: str) -> Scene:
-    """Draw a second scene that shares each of the first one's attributes now and then."""
+# How many attributes the scenes of a pair share. Pairs that differ in little teach a small model
+# one skill at a time; real pairs share what chance gives them.
+EASY_PAIRS = (0, 0, 1, 2, 3)
+REAL_PAIRS = (0, 0, 0, 0, 1)
+
+
+def draw_other(
+    rng: random.Random, scene: Scene, wanted: str, shared: Sequence[int] = EASY_PAIRS
+) -> Scene:
+    """Draw a second scene that shares one of ``shared`` attributes, or more, with the first."""
     while True:
-        other = draw_scene(rng, wanted)
-        kept = {
-            field: getattr(scene, field)
-            for field in ("name", "size", "count", "background")
-            if rng.random() < 0.15
-        }
-        other = other._replace(**kept)
+        names = rng.sample(("name", "size", "count", "background"), rng.choice(shared))
+        other = draw_scene(rng, wanted)._replace(**{name: getattr(scene, name) for name in names})
         if part(other) == wanted and other[:4] != scene[:4]:
             return other
 
 
-def difference_examples(count: int, seed: int) -> list[tuple[str, str, str, str]]:
+def difference_examples(
+    count: int, seed: int, shared: Sequence[int] = EASY_PAIRS
+) -> list[tuple[str, str, str, str]]:
     """Return ``count`` tuples (caption_1, caption_2, difference, filled scaffold)."""
     rng = random.Random(seed)
     rows = []
     for _ in range(count):
         first = draw_scene(rng, "train")
-        second = draw_other(rng, first, "train")
+        second = draw_other(rng, first, "train", shared)
         texts = caption(first), caption(second)
         rows.append((*texts, describe(first, second, rng), fill_scaffold(first, second)))
     return rows

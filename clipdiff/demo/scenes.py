@@ -20,7 +20,7 @@ SPRITE_PIXELS = 64
 SHEET_COLUMNS = 12
 SCENE_PIXELS = 128
 
-SIZES = {"small": 30, "medium": 43, "large": 59}  # edge in pixels of a 128-pixel scene
+SIZES = {"small": 33, "medium": 45, "large": 61}  # edge in pixels of a 128-pixel scene
 SIZE_WORDS = {
     "small": ("small", "little", "tiny"),
     "medium": ("medium-sized", "mid-sized"),

@@ -12,6 +12,7 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import open_clip
@@ -27,19 +28,30 @@ from tokenizers import (
     processors,
     trainers,
 )
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerFast
 
 from clipdiff.demo.corpus import difference_examples, draw_scene
-from clipdiff.demo.scenes import caption, render
+from clipdiff.demo.differences import phrase
+from clipdiff.demo.scenes import Scene, caption, render
 from clipdiff.towers.text import TextTower
 
 log = logging.getLogger(__name__)
 
 POOL = 30_000
-STEPS = 2_400
-BATCH = 256
-PEAK_LR = 2e-3
+BATCH = 224
+CYCLES = ((2_600, 2e-3), (1_800, 1.5e-3))  # steps and peak lr; each cycle draws a pool of its own
+# Web captions seldom name everything in a picture; texts that name a part of it make objects count.
+PARTIAL_SHARE = 0.6
+PARTIAL_CAPTIONS = (
+    "{object}",
+    "a photo of {object}",
+    "this is a photo of {object}",
+    "a picture of {object}",
+    "an emoji of {object}",
+    "{object} on {background}",
+)
 PIXEL_MEAN, PIXEL_STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 TEXT_CONTEXT = 64
 MODEL_CFG = {
@@ -96,7 +108,15 @@ def write_config(folder: Path, vocab_size: int) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def render_pool(count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
+def pretraining_caption(scene: Scene, rng: random.Random) -> str:
+    """Describe a scene in full, or name a part of what it shows."""
+    if rng.random() > PARTIAL_SHARE:
+        return caption(scene)
+    words = {"object": phrase(scene), "background": scene.background}
+    return rng.choice(PARTIAL_CAPTIONS).format(**words)
+
+
+def render_pool(count: int, seed: int) -> tuple[Tensor, list[str]]:
     """Return (count, 3, 64, 64) uint8 pictures of train scenes, and their captions."""
     rng = random.Random(seed)
     pixels = torch.empty(count, 3, 64, 64, dtype=torch.uint8)
@@ -106,11 +126,11 @@ def render_pool(count: int, seed: int) -> tuple[torch.Tensor, list[str]]:
         small = render(scene).resize((64, 64), resample=3)
         flat = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
         pixels[row] = flat.view(64, 64, 3).permute(2, 0, 1)
-        captions.append(caption(scene))
+        captions.append(pretraining_caption(scene, rng))
     return pixels, captions
 
 
-def train(folder: Path, steps: int = STEPS, pool: int = POOL) -> None:
+def train(folder: Path, cycles: Sequence[tuple[int, float]] = CYCLES, pool: int = POOL) -> None:
     """Train from scratch and write an open_clip folder."""
     torch.manual_seed(0)
     scratch = folder.with_name(folder.name + ".tmp")
@@ -121,18 +141,37 @@ def train(folder: Path, steps: int = STEPS, pool: int = POOL) -> None:
     write_config(scratch, len(hf_tokenizer))
     model = open_clip.create_model(f"local-dir:{scratch}", pretrained=None, load_weights=False)
     model.train().to(memory_format=torch.channels_last)
-    text_tower = TextTower(model)
     tokenize = open_clip.get_tokenizer(f"local-dir:{scratch}")
-    pixels, captions = render_pool(pool, seed=2)
-    tokens = tokenize(captions)
+    for seed, (steps, peak_lr) in enumerate(cycles, start=2):
+        pixels, captions = render_pool(pool, seed)
+        train_cycle(model, pixels, tokenize(captions), steps, peak_lr)
+    weights = {name: value.contiguous() for name, value in model.half().state_dict().items()}
+    save_file(weights, scratch / "open_clip_model.safetensors")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def train_cycle(
+    model: nn.Module, pixels: Tensor, tokens: Tensor, steps: int, peak_lr: float
+) -> None:
+    """Train with one rise and fall of the learning rate.
+
+    Args:
+        model: the CLIP, changed in place.
+        pixels: (N, 3, 64, 64) uint8.
+        tokens: (N, L) int64.
+        steps: optimizer steps.
+        peak_lr: highest learning rate.
+    """
+    text_tower = TextTower(model)
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK_LR, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(groups, lr=peak_lr, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_lr, steps, pct_start=0.1)
     loss_fn, began = ClipLoss(), time.monotonic()
     for step in range(steps):
-        rows = torch.randint(pool, (BATCH,))
+        rows = torch.randint(len(pixels), (BATCH,))
         images = pixels[rows].float().div_(127.5).sub_(1.0)
         images = images.flip(3) if step % 2 else images
         images = images.contiguous(memory_format=torch.channels_last)
@@ -147,10 +186,6 @@ def train(folder: Path, steps: int = STEPS, pool: int = POOL) -> None:
             model.logit_scale.clamp_(0, math.log(100))
         if step % 100 == 0 or step == steps - 1:
             log.info("step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - began)
-    weights = {name: value.contiguous() for name, value in model.half().state_dict().items()}
-    save_file(weights, scratch / "open_clip_model.safetensors")
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from clipdiff.demo.corpus import difference_examples, draw_scene
+from clipdiff.demo.corpus import EASY_PAIRS, REAL_PAIRS, difference_examples, draw_scene
 from clipdiff.demo.language_models import BUILDERS
 from clipdiff.demo.scenes import caption
 from clipdiff.llm.prompts import render
@@ -25,8 +25,14 @@ from clipdiff.llm.prompts import render
 log = logging.getLogger(__name__)
 
 BATCH = 64
-STEPS = {"llama": 1_600, "gpt2": 1_400, "t5": 1_600, "bert": 1_400}
-PEAK_LR = 2e-3
+# Steps, peak learning rate and kind of pairs of each rise and fall of the learning rate.
+CYCLES = {
+    "llama": ((1_500, 3e-3, EASY_PAIRS), (700, 2e-3, REAL_PAIRS)),
+    "gpt2": ((1_400, 3e-3, EASY_PAIRS),),
+    "t5": ((1_500, 3e-3, EASY_PAIRS), (700, 2e-3, REAL_PAIRS)),
+    "bert": ((1_200, 3e-3, EASY_PAIRS),),
+}
+BUCKET = 16  # batches drawn at once and sorted by length, so that little is padding
 PROMPTS = {"llama": "chat", "gpt2": "completion", "t5": "task_prefix", "bert": "scaffold"}
 REWRITE_SHARE = 0.15
 
@@ -41,12 +47,12 @@ def rewrite_examples(count: int, seed: int) -> list[tuple[str, str]]:
     return rows
 
 
-def examples(kind: str, seed: int) -> Iterator[tuple[str, str]]:
+def examples(kind: str, seed: int, shared: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Yield (prompt, answer) for ever."""
     prompt, rng = PROMPTS[kind], random.Random(seed)
     while True:
         chunk = 1_024
-        differences = difference_examples(chunk, rng.randrange(2**31))
+        differences = difference_examples(chunk, rng.randrange(2**31), shared)
         rewrites = iter(rewrite_examples(chunk, rng.randrange(2**31)))
         for first, second, difference, scaffold in differences:
             if kind == "bert":
@@ -126,6 +132,17 @@ def _first_difference(backwards: list[int], answer: list[int]) -> int:
     return 0
 
 
+def batches(stream: Iterator[tuple[str, str]], seed: int) -> Iterator[list[tuple[str, str]]]:
+    """Yield batches of rows of like length, for ever."""
+    rng = random.Random(seed)
+    while True:
+        rows = [next(stream) for _ in range(BUCKET * BATCH)]
+        rows.sort(key=lambda row: len(row[0]) + len(row[1]))
+        bucket = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        rng.shuffle(bucket)
+        yield from bucket
+
+
 ENCODERS = {
     "llama": encode_causal,
     "gpt2": encode_causal,
@@ -134,27 +151,26 @@ ENCODERS = {
 }
 
 
-def train(kind: str, folder: Path, steps: int) -> None:
+def make_optimizers(model: nn.Module, peak_lr: float) -> list[torch.optim.Optimizer]:
+    """Return Muon (Jordan 2024) for the hidden matrices and AdamW for embeddings and the rest."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    hidden = [p for p in model.parameters() if p.ndim == 2 and id(p) not in tables]
+    chosen = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    muon = torch.optim.Muon(hidden, lr=peak_lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.AdamW(rest, lr=peak_lr, weight_decay=0.0, betas=(0.9, 0.98))]
+
+
+def train(kind: str, folder: Path) -> None:
     """Train one model from scratch and write it with ``save_pretrained``."""
     torch.manual_seed(0)
-    stream = examples(kind, seed=3)
+    stream = examples(kind, 3, EASY_PAIRS)
     corpus = [text for _, row in zip(range(20_000), stream, strict=False) for text in row]
     model, tokenizer = BUILDERS[kind](corpus)
     log.info("%s: %d parameters, %d tokens", kind, model.num_parameters(), len(tokenizer))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, steps, pct_start=0.1)
-    model.train()
-    began = time.monotonic()
-    for step in range(steps):
-        batch = ENCODERS[kind](tokenizer, [next(stream) for _ in range(BATCH)])
-        loss = model(**batch).loss
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if step % 100 == 0 or step == steps - 1:
-            log.info("step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - began)
+    for seed, (steps, peak_lr, shared) in enumerate(CYCLES[kind], start=4):
+        rows = batches(examples(kind, seed, shared), seed)
+        train_cycle(model, lambda r: ENCODERS[kind](tokenizer, r), rows, steps, peak_lr)
     scratch = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     model.save_pretrained(scratch)
@@ -163,6 +179,34 @@ def train(kind: str, folder: Path, steps: int) -> None:
     scratch.rename(folder)
 
 
+def train_cycle(
+    model: nn.Module,
+    encode: Callable[[list[tuple[str, str]]], dict[str, Tensor]],
+    rows: Iterator[list[tuple[str, str]]],
+    steps: int,
+    peak_lr: float,
+) -> None:
+    """Train with one rise and fall of the learning rate; changes the model in place."""
+    optimizers = make_optimizers(model, peak_lr)
+    schedules = [
+        torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, peak_lr, steps, pct_start=0.1, cycle_momentum=False
+        )
+        for optimizer in optimizers
+    ]
+    model.train()
+    began = time.monotonic()
+    for step, batch in zip(range(steps), rows, strict=False):
+        loss = model(**encode(batch)).loss
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for turn in (*optimizers, *schedules):
+            turn.step()
+        if step % 100 == 0 or step == steps - 1:
+            log.info("step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - began)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(sys.argv[1], Path(sys.argv[2]), STEPS[sys.argv[1]])
+    train(sys.argv[1], Path(sys.argv[2]))

@@ -54,11 +54,10 @@ def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[S
     Raises:
         DataError: a split has no picture, or an attributes cell is no JSON object.
     """
-    labels = table["label"].dropna().astype(str)
-    class_names = sorted(labels.unique())
-    class_ids = table["label"].astype(object).map(
-        {name: place for place, name in enumerate(class_names)}, na_action="ignore"
-    )
+    labels = [None if pd.isna(label) else str(label) for label in table["label"]]
+    class_names = sorted({label for label in labels if label is not None})
+    places = {name: place for place, name in enumerate(class_names)}
+    class_ids = np.array([places.get(label, -1) for label in labels], dtype=np.int64)
     splits = []
     for name in names:
         rows = np.flatnonzero((table["split"] == name).to_numpy())
@@ -76,7 +75,7 @@ def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[S
                 image_ids=part["image_id"].to_numpy(np.int64),
                 rows=rows,
                 captions=part["caption"].astype(str).tolist(),
-                labels=class_ids.iloc[rows].fillna(-1).to_numpy(np.int64),
+                labels=class_ids[rows],
                 class_names=class_names,
                 attributes=[_attributes(*cell, path) for cell in part["attributes"].items()],
             )

@@ -1,0 +1,24 @@
+"""Losses over pairwise image differences, without an N x N matrix.
+
+Tensors and floats in, a scalar out: no config, rank, file or logger is known here.
+"""
+
+from clipdiff_kernels.blocks import AllReduce
+from clipdiff_kernels.contrastive import contrastive_loss, contrastive_loss_rows
+from clipdiff_kernels.dispatch import Choice, choose_backend
+from clipdiff_kernels.hinge import hinge_loss, hinge_loss_rows
+from clipdiff_kernels.squared import squared_loss, squared_loss_rows
+from clipdiff_kernels.stats import Stats
+
+__all__ = [
+    "AllReduce",
+    "Choice",
+    "Stats",
+    "choose_backend",
+    "contrastive_loss",
+    "contrastive_loss_rows",
+    "hinge_loss",
+    "hinge_loss_rows",
+    "squared_loss",
+    "squared_loss_rows",
+]

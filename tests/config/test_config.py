@@ -72,7 +72,7 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
         (["llms"], [], "llms: got []"),
         (["seeds"], [0, 0], "seeds: got [0, 0], expected each seed once"),
         (["evaluate", "tasks"], ["zeroshot"], "(did you mean 'zero_shot'?)"),
-        (["train", "micro_batch"], 16, "train.micro_batch: got 16"),
+        (["train", "micro_batch"], 256, "train.micro_batch: got 256"),
         (["data", "pairs"], 10**9, "at most 499500 with data.train_images = 1000"),
         (["data", "source"], "table", "data.table: missing"),
         (["controls", "llm"], "lama2", "(did you mean 'llama2'?)"),

@@ -1,0 +1,1 @@
+"""The image tower, run once per CLIP model."""

@@ -1,0 +1,42 @@
+"""Stage ``embed``: every picture through the image tower, once per CLIP model."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from clipdiff.config.stages import EmbedSettings
+from clipdiff.errors import DataError
+from clipdiff.files import read_parquet, write_tensors
+from clipdiff.progress import Progress
+from clipdiff.towers.images import embed_batches
+from clipdiff.towers.load import load_clip
+
+log = logging.getLogger(__name__)
+
+
+def embed(settings: EmbedSettings, captions: Path, output: Path) -> None:
+    """Write ``image_embeds`` (M, D) float32, L2-normalised, and ``image_ids`` (M,) int64.
+
+    Args:
+        settings: the CLIP, and how many pictures it embeds at once.
+        captions: ``data/captions.parquet``.
+        output: safetensors file to write.
+
+    Raises:
+        DataError: the table is missing or truncated, or a picture unreadable (names its row).
+        ModelError: the CLIP can't be loaded.
+    """
+    table = read_parquet(captions, ("image_id", "image", "path"))
+    if not len(table):
+        raise DataError(f"{captions}: no rows; run `clipdiff prepare` again")
+    clip = load_clip(settings.clip)
+    parts = []
+    with Progress("pictures embedded", len(table)) as progress:
+        for image_embeds in embed_batches(clip, table, settings.clip.batch):
+            parts.append(image_embeds)
+            progress.advance(len(image_embeds))
+    image_ids = torch.tensor(table["image_id"].to_numpy(copy=True), dtype=torch.int64)
+    image_embeds = torch.cat(parts)
+    write_tensors(output, {"image_embeds": image_embeds, "image_ids": image_ids})
+    log.info("%d pictures embedded, width %d, by %s", *image_embeds.shape, settings.clip.model)

@@ -1,0 +1,134 @@
+"""CLIP-Score (Hessel 2021): 2.5 * max(cos, 0), with a frozen reference CLIP as the judge.
+
+The judge scores what a cell finds; scoring fixed captions on fixed pictures with a frozen judge
+would give every cell the same number.
+"""
+
+import logging
+import zlib
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from clipdiff.config.sections import Evaluate
+from clipdiff.evaluate.attributes import attribute_codes, load_templates
+from clipdiff.evaluate.registry import View
+from clipdiff.evaluate.results import Items, Metric
+from clipdiff.evaluate.splits import Split
+
+log = logging.getLogger(__name__)
+
+TASK = "clip_score"
+WEIGHT = 2.5
+
+
+def clip_score(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
+    """Return (N,) CLIP-Scores 2.5 * max(cos, 0) in [0, 2.5] (Hessel 2021, eq. 1).
+
+    Args:
+        text_embeds: (N, D), L2-normalised.
+        image_embeds: (N, D), L2-normalised, of the same CLIP.
+    """
+    return WEIGHT * (text_embeds * image_embeds).sum(1).clamp(min=0)
+
+
+class ClipScore:
+    """Retrieval, edit and own CLIP-Score of one split.
+
+    ``retrieval``: the cell's text tower finds a picture of the split for each caption; the judge
+    scores the caption on it. ``edit``: the embedding of a caption plus that of a text that says
+    how a target differs from it finds a picture; the judge scores the target's caption on it.
+    ``own``: the cell's own score of each caption on its own picture.
+    """
+
+    def __init__(self, split: Split, settings: Evaluate):
+        self.captions = split.captions
+        self.scored = [settings.score_prefix + caption for caption in split.captions]
+        self.items = Items(ids=split.image_ids, image_id_1=split.image_ids)
+        self.edit_rows, self.edit_texts = choose_edits(split, settings)
+        sources, targets = split.image_ids[self.edit_rows].T
+        self.edit_items = Items(np.arange(len(sources)), sources, targets)
+
+    def texts(self) -> list[str]:
+        """Captions as queries and as scored, and the edits."""
+        return [*self.captions, *self.scored, *self.edit_texts]
+
+    def reference_texts(self) -> list[str]:
+        """Captions as scored."""
+        return self.scored
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Return retrieval, edit (where the split has attributes) and own."""
+        queries = view.text_embeds.of(self.captions)
+        judged = reference.text_embeds.of(self.scored)
+        own = clip_score(view.text_embeds.of(self.scored), view.image_embeds)
+        found = reference.image_embeds[retrieve(queries, view.image_embeds)]
+        metrics = [
+            Metric(TASK, "retrieval", _array(clip_score(judged, found)), self.items, kept=True),
+            Metric(TASK, "own", _array(own), self.items, kept=True),
+        ]
+        if self.edit_texts:
+            sources, targets = torch.from_numpy(self.edit_rows).T
+            edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
+            found = reference.image_embeds[retrieve(edited, view.image_embeds)]
+            scores = _array(clip_score(judged[targets], found))
+            metrics.insert(1, Metric(TASK, "edit", scores, self.edit_items, kept=True))
+        return metrics
+
+
+def retrieve(queries: Tensor, image_embeds: Tensor) -> Tensor:
+    """Return (N,) int64: the row of the picture (n, D) nearest to each query (N, D)."""
+    return (queries @ image_embeds.T).argmax(1)
+
+
+def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
+    """Choose edits: pairs of a source and a target, and the text that leads from one to the other.
+
+    The attributes take turns: the target differs from its source in one of them, and in as few
+    others as the split's pictures allow.
+
+    Returns:
+        Rows (N, 2) int64 of sources and targets in the split, and N texts that say how the
+        target ("the first") differs from the source ("the second"); none for a split without
+        attributes.
+    """
+    if not any(split.attributes):
+        log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
+        return np.empty((0, 2), dtype=np.int64), []
+    templates = load_templates(settings.templates)
+    values = {name: split.values(name) for name in templates}
+    codes = np.array(
+        [attribute_codes(name, templates[name], values[name], split.where) for name in templates]
+    )  # (A, n)
+    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
+    rng = np.random.default_rng(stream)
+    rounds = -(-settings.edits // len(split.rows))
+    sources = np.concatenate([rng.permutation(len(split.rows)) for _ in range(rounds)])
+    pairs, texts = [], []
+    for turn, source in enumerate(sources[: settings.edits]):
+        differ = _differing(codes, source)  # (A, n)
+        counts = np.where(differ[turn % len(codes)], differ.sum(0), len(codes) + 1)
+        if counts.min() > len(codes):
+            continue
+        target = rng.choice(np.flatnonzero(counts == counts.min()))
+        changed = [name for name, row in zip(templates, differ, strict=True) if row[target]]
+        pairs.append((source, target))
+        texts.append(
+            " ".join(
+                templates[name].describe(values[name][target], values[name][source])
+                for name in changed
+            )
+        )
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
+
+
+def _differing(codes: np.ndarray, source: int) -> np.ndarray:
+    """Return (A, n) bool: where a picture is known to differ from the source."""
+    own = codes[:, source, None]
+    return (codes != own) & ~np.isnan(codes) & ~np.isnan(own)
+
+
+def _array(scores: Tensor) -> np.ndarray:
+    return scores.double().numpy()

@@ -1,0 +1,77 @@
+"""The tasks: what each needs encoded, and what it makes of the embeddings.
+
+A task is a class made for one split; ``evaluate`` encodes the texts of all tasks and splits once
+for each weight setting and then lets every task measure. To add one, write such a class, add it
+to ``TASKS`` and its name to ``config.sections.Evaluate.tasks``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from torch import Tensor
+
+from clipdiff.config.sections import Evaluate
+from clipdiff.errors import ConfigError, did_you_mean
+from clipdiff.evaluate.results import Metric
+from clipdiff.evaluate.splits import Split
+
+TASKS = {
+    "difference_classification": (
+        "clipdiff.evaluate.difference_classification:DifferenceClassification"
+    ),
+    "zero_shot": "clipdiff.evaluate.zero_shot:ZeroShot",
+    "clip_score": "clipdiff.evaluate.clip_score:ClipScore",
+}
+
+
+class TextEmbeds:
+    """L2-normalised embeddings (T, D) of distinct texts, looked up by text."""
+
+    def __init__(self, texts: Sequence[str], text_embeds: Tensor):
+        self.places = {text: place for place, text in enumerate(texts)}
+        self.text_embeds = text_embeds
+
+    def of(self, texts: Sequence[str]) -> Tensor:
+        """Return (N, D) float32 text_embeds of N texts, repeats allowed."""
+        return self.text_embeds[[self.places[text] for text in texts]]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one model makes of one split: image_embeds (n, D) float32 in the split's order."""
+
+    text_embeds: TextEmbeds
+    image_embeds: Tensor
+
+
+class Task(Protocol):
+    """One task on one split."""
+
+    def __init__(self, split: Split, settings: Evaluate) -> None:
+        """Choose the items, from settings and data alone, so that they are every cell's."""
+
+    def texts(self) -> list[str]:
+        """Texts that the cell's text tower has to encode."""
+
+    def reference_texts(self) -> list[str]:
+        """Texts that the reference CLIP has to encode."""
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Measure one weight setting of a cell, with the reference CLIP as the judge."""
+
+
+def make_task(name: str, split: Split, settings: Evaluate) -> Task:
+    """Make a task by name for one split.
+
+    Raises:
+        ConfigError: there is no such task.
+        DataError: the split lacks what the task needs.
+    """
+    if name not in TASKS:
+        raise ConfigError(
+            f"evaluate.tasks: got '{name}'{did_you_mean(name, TASKS)}; allowed: {', '.join(TASKS)}"
+        )
+    module, _, attribute = TASKS[name].partition(":")
+    return getattr(import_module(module), attribute)(split, settings)

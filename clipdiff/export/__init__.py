@@ -1,0 +1,1 @@
+"""Models to share: an open_clip folder with a model card."""

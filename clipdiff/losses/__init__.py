@@ -1,0 +1,1 @@
+"""The losses as modules: the kernels, their parameters, and the ranks' communication."""

@@ -1,0 +1,1 @@
+"""From all cells' metrics to tables, figures and the report."""

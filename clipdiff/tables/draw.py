@@ -1,0 +1,51 @@
+"""Draws every figure of the report into ``figures/``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from clipdiff.config.stages import GatherSettings
+from clipdiff.tables.examples import ScoredPair
+from clipdiff.tables.figures.curves import training_curves
+from clipdiff.tables.figures.gain import gain_plot
+from clipdiff.tables.figures.heatmap import heatmap
+from clipdiff.tables.figures.pairs import example_pairs
+from clipdiff.tables.figures.quality import text_quality
+from clipdiff.tables.figures.style import save
+from clipdiff.tables.figures.tradeoff import tradeoff
+from clipdiff.tables.measures import DIFFERENCE, ZERO_SHOT, figure_names, reported_splits
+
+
+def draw_figures(
+    settings: GatherSettings,
+    summary: pd.DataFrame,
+    texts: pd.DataFrame,
+    logs: pd.DataFrame,
+    pairs: Sequence[ScoredPair],
+    chosen: tuple[str, str],
+    folder: Path,
+) -> None:
+    """Write ``figures/NAME.svg`` and ``.png`` for every name of ``figure_names``.
+
+    Args:
+        settings: the grid and the splits.
+        summary, texts: ``tables/summary.csv`` and ``tables/llms.csv``.
+        logs: of ``read_logs``.
+        pairs, chosen: held-out example pairs, and the cell that scored them.
+        folder: where to write.
+    """
+    splits = reported_splits(settings.evaluate.splits)
+    percent = f"{100 * settings.evaluate.confidence:g}"
+    drawings: dict[str, Callable[[], Figure]] = {
+        "heatmap_difference": lambda: heatmap(summary, DIFFERENCE, splits),
+        "heatmap_zero_shot": lambda: heatmap(summary, ZERO_SHOT, splits),
+        "gain": lambda: gain_plot(summary, splits, percent),
+        "tradeoff": lambda: tradeoff(summary, splits),
+        "training_curves": lambda: training_curves(logs, settings.losses),
+        "llm_quality": lambda: text_quality(texts),
+        "example_pairs": lambda: example_pairs(pairs, " with ".join(chosen)),
+    }
+    for name in figure_names(settings.evaluate.tasks):
+        save(drawings[name](), folder, name)

@@ -1,0 +1,1 @@
+"""The figures, one file each: a function that takes tables and returns a matplotlib figure."""

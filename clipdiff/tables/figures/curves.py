@@ -1,0 +1,42 @@
+"""Training loss against step, one panel a loss."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from clipdiff.tables.figures.style import INK, QUIET, RC, palette, panels
+from clipdiff.tables.measures import row_kind
+
+
+def training_curves(logs: pd.DataFrame, losses: Sequence[str]) -> Figure:
+    """Draw each run thin and the mean over seeds bold; controls dashed.
+
+    Args:
+        logs: columns ``llm, loss, seed, step, value`` of all runs' ``train_log.jsonl``.
+        losses: names, one panel each.
+    """
+    names = list(dict.fromkeys(logs["llm"]))
+    llms = [name for name in names if row_kind(name) == "cell"]
+    colours = palette(llms) | dict.fromkeys(set(names) - set(llms), QUIET)
+    styles = dict(
+        zip([name for name in names if name not in llms], ("--", ":", "-."), strict=False)
+    )
+    with plt.rc_context(RC):
+        figure, axes = panels(len(losses), 3.1, 3.2, sharex=True)
+        for ax, loss in zip(axes, losses, strict=True):
+            rows = logs[logs["loss"] == loss]
+            for llm, runs in rows.groupby("llm", sort=False):
+                line = {"color": colours[llm], "ls": styles.get(llm, "-")}
+                for _, run in runs.groupby("seed"):
+                    ax.plot(run["step"], run["value"], lw=0.6, alpha=0.35, **line)
+                mean = runs.groupby("step")["value"].mean()
+                label = llm if loss == losses[0] else None
+                ax.plot(mean.index, mean, lw=1.7, label=label, **line)
+            ax.set_title(loss)
+            ax.set_xlabel("step", color=INK)
+            ax.grid(axis="y")
+        axes[0].set_ylabel("training loss")
+        figure.legend(loc="outside upper left", ncols=len(names), fontsize=8)
+    return figure

@@ -1,0 +1,45 @@
+"""What each LLM wrote: four measures of its texts, side by side."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from clipdiff.tables.figures.style import COLOURS, QUIET, RC, panels
+from clipdiff.tables.measures import row_kind
+
+COLUMNS = {
+    "kept_share": "kept by the filter",
+    "true_share": "true, of those checked",
+    "distinct_2": "distinct word pairs",
+    "mean_words": "words a text",
+}
+
+
+def text_quality(texts: pd.DataFrame) -> Figure:
+    """Draw one panel a measure, one bar a row of ``tables/llms.csv``; controls are grey."""
+    names = list(texts["llm"])
+    colours = [COLOURS[0] if row_kind(name) == "cell" else QUIET for name in names]
+    with plt.rc_context(RC):
+        figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, sharey=True)
+        for ax, (column, title) in zip(axes, COLUMNS.items(), strict=True):
+            values = texts[column].astype(float)
+            ax.barh(names, values.fillna(0), color=colours, height=0.62)
+            share = column.endswith("_share")
+            for place, value in enumerate(values):
+                text = (
+                    "not checkable"
+                    if pd.isna(value)
+                    else f"{value:.2f}"
+                    if share
+                    else f"{value:.0f}"
+                )
+                offset = 0 if pd.isna(value) else value
+                ax.annotate(text, (offset, place), (3, 0), textcoords="offset points", va="center",
+                            size=8)  # fmt: skip
+            ax.set_xlim(0, 1.2 if share else 1.3 * values.max())
+            ax.set_xticks([0, 0.5, 1] if share else [])
+            ax.set_title(title, size=9)
+            ax.grid(axis="x")
+            ax.spines["bottom"].set_visible(False)
+        axes[0].invert_yaxis()
+    return figure

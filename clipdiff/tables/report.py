@@ -1,0 +1,153 @@
+"""``report.html``: one page that needs nothing else, for a reader who never saw the project."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from clipdiff.config.stages import GatherSettings
+from clipdiff.files import written_whole
+from clipdiff.tables.examples import Picture, WrittenPair, decode
+from clipdiff.tables.figures.style import INK
+from clipdiff.tables.measures import (
+    FINETUNED,
+    MEASURES,
+    VALIDATION,
+    figure_names,
+    reported_splits,
+)
+from clipdiff.tables.summary import best_cell, p_text, select
+from clipdiff.tables.verdict import answers
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the report shows; tables are those of ``tables/``."""
+
+    settings: GatherSettings
+    long: pd.DataFrame
+    summary: pd.DataFrame
+    tests: pd.DataFrame
+    texts: pd.DataFrame
+    written: Sequence[WrittenPair]
+    costs: pd.DataFrame
+    provenances: Sequence[dict[str, Any]]
+
+
+def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
+    """Render the page.
+
+    Args:
+        evidence: what it shows.
+        figures: folder with the SVG figures, which are put into the page.
+        page: file to write.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("clipdiff.tables", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"p_text": p_text, "data_uri": data_uri, "duration": duration}
+    settings = evidence.settings
+    text = environment.get_template("report.html.jinja").render(
+        settings=settings,
+        answers=answers(settings, evidence.long, evidence.summary, evidence.tests),
+        best=best_cell(evidence.summary),
+        validation=VALIDATION,
+        splits=reported_splits(settings.evaluate.splits),
+        tables=summary_tables(settings, evidence.summary),
+        figures={
+            name: inline_svg((figures / f"{name}.svg").read_text(), name)
+            for name in figure_names(settings.evaluate.tasks)
+        },
+        texts=evidence.texts.to_dict("records"),
+        drops=[name for name in evidence.texts if name.startswith("dropped: ")],
+        written=evidence.written,
+        costs=evidence.costs.to_dict("records"),
+        facts=provenance_facts(evidence.provenances),
+    )
+    with written_whole(page) as scratch:
+        scratch.write_text(text)
+
+
+def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one table of the page a weight setting and split: its measures, and rows of cells."""
+    kinds = [name for name in summary["weights"].unique() if name != "pretrained"]
+    tables = []
+    for weights in sorted(kinds, key=lambda name: name != FINETUNED):
+        for split in reported_splits(settings.evaluate.splits):
+            parts = {m.title: select(summary, m, split, weights) for m in MEASURES}
+            parts = {title: part for title, part in parts.items() if not part.empty}
+            rows: dict[tuple[str, str], dict[str, Any]] = {}
+            for title, part in parts.items():
+                for cell in part.to_dict("records"):
+                    key = (cell["llm"], cell["loss"])
+                    row = rows.setdefault(key, {**cell, "cells": {}})
+                    row["cells"][title] = cell
+            tables.append(
+                {
+                    "split": split,
+                    "weights": weights,
+                    "measures": list(parts),
+                    "rows": list(rows.values()),
+                }
+            )
+    return tables
+
+
+def inline_svg(text: str, name: str) -> Markup:
+    """Return a figure to put into a page: own ids, the page's colours, no size of its own.
+
+    Ink becomes the page's text colour and white its paper, so that a dark page stays readable.
+    """
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"', r'\1 style="max-width:\2pt"', text, count=1)
+    text = text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    return Markup(text.replace(INK, "currentColor").replace("#ffffff", "var(--paper)"))
+
+
+def data_uri(picture: Picture) -> str:
+    """Return a picture as a ``data:`` address."""
+    stream = io.BytesIO()
+    decode(picture).save(stream, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def provenance_facts(provenances: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return commit, versions, machine and dates; several values stand where cells differ."""
+
+    def distinct(values: Sequence[Any]) -> str:
+        return ", ".join(dict.fromkeys(str(value) for value in values if value)) or "unknown"
+
+    dates = sorted(str(facts["date"]) for facts in provenances)
+    names = dict.fromkeys(name for facts in provenances for name in facts["versions"])
+    versions = {
+        name: distinct([facts["versions"].get(name) for facts in provenances]) for name in names
+    }
+    return {
+        "commit": distinct([facts["git_commit"] for facts in provenances]),
+        "Python": distinct([facts["python"] for facts in provenances]),
+        **{name: version for name, version in versions.items() if version != "unknown"},
+        "machine": distinct([facts["host"] for facts in provenances]),
+        "GPU": distinct([gpu for facts in provenances for gpu in facts["gpus"]] or ["none"]),
+        "evaluated": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
+    }

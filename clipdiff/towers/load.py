@@ -1,0 +1,121 @@
+"""Loading an open_clip model with its preprocessing and tokenizer, frozen and ready to encode."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import open_clip
+import torch
+from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from clipdiff.config.sections import Clip
+from clipdiff.errors import ModelError, did_you_mean
+from clipdiff.towers.text import TextTower
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
+
+
+@dataclass(frozen=True)
+class LoadedClip:
+    """An open_clip model in eval mode, frozen, with all that encodes with it."""
+
+    name: str
+    model: nn.Module
+    preprocess: Callable[[Image], Tensor]  # picture -> (3, H, W) float32
+    tokenizer: Callable[[Sequence[str]], Tensor]
+    context_length: int
+
+    @cached_property
+    def text_tower(self) -> TextTower:
+        """The text side; it shares its parameters with ``model``."""
+        return TextTower(self.model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Return token ids (T, context_length) int64 on the CPU; longer texts are cut."""
+        if not len(texts):
+            return torch.empty(0, self.context_length, dtype=torch.int64)
+        return self.tokenizer(list(texts))
+
+
+def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedClip:
+    """Load a CLIP with its weights, in fp32.
+
+    Args:
+        clip: an open_clip architecture and its tag, ``local-dir:FOLDER`` or ``hf-hub:ORG/NAME``.
+        device: where to put it; the GPU if there is one, else the CPU.
+
+    Raises:
+        ModelError: there is no such model, the folder is none, or its weights do not fit.
+    """
+    if clip.model.startswith(LOCAL_DIR):
+        _check_folder(Path(clip.model.removeprefix(LOCAL_DIR)))
+    elif not clip.model.startswith(HF_HUB):
+        _check_name(clip)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        with _quiet():
+            model = open_clip.create_model(
+                clip.model, clip.pretrained, device=device, require_pretrained=True
+            )
+            tokenizer = open_clip.get_tokenizer(clip.model)
+    except Exception as error:  # open_clip, the hub and safetensors share no base class
+        raise ModelError(
+            f"clip.model '{clip.model}' (pretrained: {clip.pretrained}) can't be loaded: {error}"
+        ) from error
+    if not isinstance(model, CLIP | CustomTextCLIP):
+        raise ModelError(
+            f"clip.model '{clip.model}' is a {type(model).__name__}; expected a CLIP with one "
+            "image and one text tower"
+        )
+    model.eval().requires_grad_(False)
+    preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    return LoadedClip(clip.model, model, preprocess, tokenizer, model.context_length)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; correct clip.model")
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{folder}: not an open_clip folder, it lacks {CONFIG}")
+    weights = [path for kind in ("safetensors", "bin", "pth") for path in folder.glob(f"*.{kind}")]
+    if not weights:
+        raise ModelError(f"{folder}: an open_clip folder without weights, it lacks {WEIGHTS}")
+
+
+def _check_name(clip: Clip) -> None:
+    known = open_clip.list_models()
+    if clip.model.replace("/", "-") not in known:
+        raise ModelError(
+            f"clip.model: got '{clip.model}'{did_you_mean(clip.model, known)}; expected an "
+            f"open_clip architecture, {LOCAL_DIR}FOLDER or {HF_HUB}ORG/NAME"
+        )
+    if clip.pretrained is None:
+        tags = open_clip.list_pretrained_tags_by_model(clip.model)
+        raise ModelError(
+            f"clip.pretrained: missing, and {clip.model} has no weights without it; "
+            f"allowed: {', '.join(tags)}"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep open_clip's running commentary, which goes to the root logger, out of the log."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)

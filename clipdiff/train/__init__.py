@@ -1,0 +1,1 @@
+"""Finetuning of one cell."""

@@ -1,0 +1,50 @@
+"""Losses that look at each pair alone: loss and gradient in one pass over chunks of pairs."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from clipdiff_kernels.differences import accumulate_dtype, scatter_to_images
+
+PAIRS_PER_CHUNK = 1024
+
+Chunk = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor | None]]
+"""(image_embeds, pairs (c, 2), text (c, D), image_grad) ->
+(sum of the losses (), gradient to the texts (c, D), gradient to the differences or None)."""
+
+
+class DiagonalLoss(torch.autograd.Function):
+    """``scale`` times the sum of a per-pair loss over all blocks (``all_reduce`` joins them).
+
+    Keeps the gradients to its own texts (n, D) and, if wanted, images (M, D) for backward, in the
+    accumulation dtype: rounding to float16 waits until the upstream gradient is known.
+    """
+
+    @staticmethod
+    def forward(ctx, image_embeds, text_embeds, pair_index, chunk: Chunk, scale, all_reduce):
+        needs_images, _ = ctx.needs_input_grad[:2]
+        dtype = accumulate_dtype(text_embeds)
+        total = text_embeds.new_zeros((), dtype=dtype)
+        grad_text = torch.empty_like(text_embeds, dtype=dtype)
+        grad_images = torch.zeros_like(image_embeds, dtype=dtype) if needs_images else None
+        for low in range(0, len(pair_index), PAIRS_PER_CHUNK):
+            rows = slice(low, low + PAIRS_PER_CHUNK)
+            pairs, text = pair_index[rows], text_embeds[rows].to(dtype)
+            value, grad, grad_d = chunk(image_embeds, pairs, text, needs_images)
+            total += value
+            grad_text[rows] = grad.mul_(scale)
+            if needs_images:
+                scatter_to_images(grad_d.mul_(scale), pairs, grad_images)
+        ctx.dtype = text_embeds.dtype
+        ctx.save_for_backward(grad_images, grad_text)
+        return all_reduce(total * scale, "sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss):
+        images, text = (
+            None if grad is None else (grad * grad_loss).to(ctx.dtype) for grad in ctx.saved_tensors
+        )
+        return images, text, *(None,) * 4

@@ -1,0 +1,83 @@
+"""In-batch max-margin ranking of texts and pairwise image differences."""
+
+from torch import Tensor
+
+from clipdiff_kernels import checks, dispatch
+from clipdiff_kernels.blocks import AllReduce
+from clipdiff_kernels.stats import Stats
+
+
+def hinge_loss(
+    image_embeds: Tensor,
+    pair_index: Tensor,
+    text_embeds: Tensor,
+    *,
+    margin: float = 0.2,
+    negatives: str = "all",
+    group_ids: Tensor | None = None,
+    backend: str = "auto",
+    return_stats: bool = False,
+) -> Tensor | tuple[Tensor, Stats]:
+    """L = 1/2N sum_r sum_{k != r} ([margin - s_rr + s_rk]+ + [margin - s_rr + s_kr]+).
+
+    s_rk = <e_r, dhat_k>, the cosine of text r and difference k. ``negatives`` "hardest" takes the
+    maximum of each inner sum instead, in each direction apart; "reversed" knows one negative, the
+    swapped pair: L = 1/N sum_k [margin - 2 s_kk]+. A row without negatives gives 0.
+    (Kiros et al. 2014; VSE++, Faghri et al. 2018, eq. 4-6.)
+
+    Args:
+        image_embeds: X (M, D), L2-normalised, float16, bfloat16, float32 or float64.
+        pair_index: (N, 2), integers 0 to M - 1; row k is (i_k, j_k).
+        text_embeds: e (N, D), L2-normalised, dtype of ``image_embeds``.
+        margin: at least 0.
+        negatives: "all", "hardest" or "reversed".
+        group_ids: (N,), integers; entries with equal ids are no negatives ("reversed": no effect).
+        backend: "auto", "reference", "chunked", "gather" or "triton" (see ``choose_backend``).
+        return_stats: also return the detached means of s_kk and n_k.
+
+    Returns:
+        The loss (), float32 (float64 for float64 inputs), or (loss, Stats).
+
+    Raises:
+        ValueError: names the argument that does not fit, and the shapes.
+    """
+    checks.check_embeds(image_embeds, pair_index, text_embeds)
+    checks.check_hinge(margin, negatives)
+    checks.check_group_ids(group_ids, pair_index)
+    return dispatch.run(
+        "hinge", image_embeds, pair_index, text_embeds, backend=backend,
+        return_stats=return_stats, margin=margin, negatives=negatives, group_ids=group_ids,
+    )  # fmt: skip
+
+
+def hinge_loss_rows(
+    image_embeds: Tensor,
+    pair_index: Tensor,
+    text_embeds: Tensor,
+    *,
+    row_offset: int,
+    all_reduce: AllReduce,
+    margin: float = 0.2,
+    negatives: str = "all",
+    group_ids: Tensor | None = None,
+    backend: str = "auto",
+    return_stats: bool = False,
+) -> Tensor | tuple[Tensor, Stats]:
+    """``hinge_loss`` of N texts that lie in several blocks, which exchange a few N-vectors.
+
+    "all": s_kk and, where a gradient is wanted, a count per column (2 N + 1 numbers); "hardest":
+    s_kk, a maximum and its row per column (3 N + 1); "reversed": 1. Nothing in the backward pass,
+    so blocks must agree on whether a gradient is wanted. Arguments, result and gradients as in
+    ``contrastive_loss_rows`` and ``hinge_loss``; backend "auto", "chunked" or "gather".
+
+    Raises:
+        ValueError: names the argument that does not fit, and the shapes.
+    """
+    checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
+    checks.check_hinge(margin, negatives)
+    checks.check_group_ids(group_ids, pair_index)
+    return dispatch.run(
+        "hinge", image_embeds, pair_index, text_embeds, backend=backend,
+        return_stats=return_stats, rows={"row_offset": row_offset, "all_reduce": all_reduce},
+        margin=margin, negatives=negatives, group_ids=group_ids,
+    )  # fmt: skip

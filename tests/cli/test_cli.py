@@ -1,0 +1,85 @@
+"""The verbs by hand: help that teaches, checks before anything runs, errors without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+VERBS = "prepare embed generate filter train evaluate gather export check estimate".split()  # noqa: SIM905
+
+
+def clipdiff(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in the project's root."""
+    return subprocess.run(
+        [BIN / "clipdiff", *arguments],
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_names_every_verb_in_the_order_of_the_data() -> None:
+    text = clipdiff("--help").stdout
+    places = [text.index(f" {verb} ") for verb in VERBS]
+    assert places == sorted(places)
+
+
+def test_check_passes_on_the_embedded_default() -> None:
+    done = clipdiff("check")
+    assert done.returncode == 0, done.stdout
+    assert "4 LLMs x 3 losses x 3 seeds" in done.stdout
+    assert "missing" not in done.stdout
+
+
+def test_check_says_what_is_missing(tmp_path: Path) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        "llm_definitions: {bert: {kind: masked, model: no/such/folder, prompt: scaffold}}\n"
+        "data: {source: table, table: no.csv}\n"
+    )
+    done = clipdiff("check", "--config", "config.yaml", "--config", preset)
+    assert done.returncode == 1
+    assert "missing llm_definitions.bert: no/such/folder" in done.stdout
+    assert "missing data.table: no.csv" in done.stdout
+
+
+def test_check_never_prints_a_key(tmp_path: Path) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        "llm_definitions: {gpt3: {kind: api, model: davinci-002, prompt: completion, "
+        'base_url: "https://api.openai.com/v1", key_env: MY_KEY}}\n'
+    )
+    command = ("check", "--config", "config.yaml", "--config", preset)
+    with_key, without = clipdiff(*command, MY_KEY="sk-secret"), clipdiff(*command)
+    assert (with_key.returncode, without.returncode) == (0, 1)
+    assert "sk-secret" not in with_key.stdout + with_key.stderr
+    assert "environment variable MY_KEY" in without.stdout
+
+
+def test_estimate_counts_jobs_and_pairs() -> None:
+    done = clipdiff("estimate")
+    assert done.returncode == 0, done.stderr
+    assert "generate llama2" in done.stdout
+    assert "45 cells" in done.stdout
+    assert "weights not here" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train",), "--variant: missing; expected llm=NAME,loss=NAME,seed=NUMBER"),
+        (("train", "--variant", "llm=bert,los=hinge"), "--variant: got 'llm=bert,los=hinge'"),
+        (("generate", "--llm", "brt"), "--llm: got 'brt', allowed: llama2, gpt3, bert, t5"),
+        (("gather", "--config", "no.yaml"), "no.yaml: can't be read as YAML"),
+        (("embed", "--results", "/nowhere"), "/nowhere/data/captions.parquet: no such file"),
+    ],
+    ids=["no variant", "wrong variant", "unknown llm", "no config", "no results"],
+)
+def test_errors_are_one_clear_message(arguments: tuple[str, ...], expected: str) -> None:
+    done = clipdiff(*arguments)
+    assert done.returncode != 0
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,260 @@
+"""Triton kernels against the float64 references: the loss and every gradient.
+
+Run compiled where there is a GPU, and by Triton's interpreter where TRITON_INTERPRET=1 was set
+before triton's import; ``test_fused_interpreter.py`` starts such a process.
+"""
+
+import random
+
+import pytest
+import torch
+from clipdiff_kernels import launch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if not launch.available(DEVICE):
+    pytest.skip(
+        "no GPU, no TRITON_INTERPRET=1 (test_fused_interpreter.py runs these tests so)",
+        allow_module_level=True,
+    )
+
+from clipdiff_kernels.contrastive import fused as contrastive  # noqa: E402
+from clipdiff_kernels.contrastive import reference as contrastive_reference  # noqa: E402
+from clipdiff_kernels.hinge import fused as hinge  # noqa: E402
+from clipdiff_kernels.hinge import reference as hinge_reference  # noqa: E402
+from clipdiff_kernels.squared import fused as squared  # noqa: E402
+from clipdiff_kernels.squared import reference as squared_reference  # noqa: E402
+
+OPS = {
+    "contrastive": (contrastive.loss, contrastive_reference.loss),
+    "squared": (squared.loss, squared_reference.loss),
+    "hinge": (hinge.loss, hinge_reference.loss),
+}
+FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
+# (N, M, D): the smallest, odd ones, a width off every block, more pairs than a tile holds.
+SHAPES = [(1, 2, 16), (2, 3, 5), (3, 4, 1), (47, 10, 24), (129, 40, 33)]
+SCALES = [0.01, 1.0, 14.3, 100.0]
+
+
+@pytest.fixture(autouse=True)
+def _poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh memory is NaN: a kernel that leaves a hole in its output shows it."""
+
+    def poisoned(make):
+        def made(*args, **kwargs):
+            out = make(*args, **kwargs)
+            return out.fill_(torch.nan) if out.is_floating_point() else out.fill_(1 << 30)
+
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty_like", poisoned(torch.empty_like))
+
+
+def make_batch(shape, dtype, *, seed=0, near=None):
+    """Normalised embeddings in ``dtype``; ``near``: images about that far from each other."""
+    num_pairs, num_images, width = shape
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(num_images, width, generator=generator)
+    if near is not None:
+        images = torch.randn(1, width, generator=generator) + near * images
+    texts = torch.randn(num_pairs, width, generator=generator)
+    first = torch.randint(num_images, (num_pairs,), generator=generator)
+    step = torch.randint(1, num_images, (num_pairs,), generator=generator)
+    pairs = torch.stack([first, (first + step) % num_images], 1)
+    unit = torch.nn.functional.normalize
+    return unit(images).to(DEVICE, dtype), pairs.to(DEVICE), unit(texts).to(DEVICE, dtype)
+
+
+def run(loss, batch, dtype, *, scale=None, upstream=-1.7, needs=(True, True), **settings):
+    """Loss and gradients to images, texts and scale (None where none was asked for)."""
+    images, pairs, texts = batch
+    images = images.to(dtype).clone().requires_grad_(needs[0])
+    texts = texts.to(dtype).clone().requires_grad_(needs[1])
+    inputs = [images, pairs, texts]
+    if scale is not None:
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        inputs.append(torch.tensor([scale], dtype=wide, device=DEVICE, requires_grad=True))
+    value = loss(*inputs, **settings)
+    (value * upstream).backward()
+    return value.detach(), images.grad, texts.grad, inputs[3].grad if scale is not None else None
+
+
+def relative(got, wanted, floor=1e-6):
+    error = torch.linalg.vector_norm(got.double() - wanted.double())
+    return (error / torch.linalg.vector_norm(wanted.double()).clamp_min(floor)).item()
+
+
+def check(op, batch, dtype, *, slack=1.0, gather=False, needs=(True, True), **settings):
+    """Within 1e-5 in fp32; in 16 bits within 2e-3 (loss) and 1e-2 (gradients, by norm)."""
+    loss, reference = OPS[op]
+    wanted = run(reference, batch, torch.float64, needs=needs, **settings)
+    got = run(loss, batch, dtype, needs=needs, **settings, **({"gather": True} if gather else {}))
+    limits = (1e-5, 1e-5) if dtype == FP32 else (2e-3, 1e-2)
+    assert got[0].dtype == torch.float32
+    # A loss near 0 is a difference of logits: there the error is absolute.
+    assert (
+        relative(got[0], wanted[0], floor=0.1 * max(1.0, settings.get("scale", 1.0)))
+        <= limits[0] * slack
+    )
+    for name, mine, right in zip(("images", "texts", "scale"), got[1:], wanted[1:], strict=True):
+        assert (mine is None) == (right is None), name
+        if right is not None:
+            floor = 0.1 * settings.get("scale", 1.0)
+            assert relative(mine, right, floor) <= limits[1] * slack, name
+
+
+def group_ids(num_pairs, groups):
+    return torch.arange(num_pairs, device=DEVICE) % groups
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_contrastive_fp32(shape, scale):
+    check("contrastive", make_batch(shape, FP32), FP32, scale=scale)
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP16])
+@pytest.mark.parametrize("scale", SCALES)
+def test_contrastive_16_bits(scale, dtype):
+    check("contrastive", make_batch((47, 10, 24), dtype), dtype, scale=scale)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("groups", [1, 5])
+def test_contrastive_group_ids(groups, scale):
+    """One group only: every row and column keeps nothing but its own entry, and the loss is 0."""
+    ids = group_ids(47, groups)
+    check("contrastive", make_batch((47, 10, 24), FP32), FP32, scale=scale, group_ids=ids)
+
+
+@pytest.mark.parametrize("dtype", [FP32, BF16])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_contrastive_gather(scale, dtype):
+    batch = make_batch((129, 6, 33), dtype)
+    settings = {"scale": scale, "group_ids": group_ids(129, 40), "needs": (False, True)}
+    check("contrastive", batch, dtype, gather=True, **settings)
+
+
+def test_contrastive_long_texts_take_the_online_maximum():
+    """Logits of +-140 at scale 14: no assumption about the texts' norm."""
+    images, pairs, texts = make_batch((47, 10, 24), FP32)
+    check("contrastive", (images, pairs, texts * 10), FP32, scale=14.0)
+
+
+def test_contrastive_float_scale():
+    batch = make_batch((47, 10, 24), FP32)
+    got, wanted = contrastive.loss(*batch, 14.3), contrastive_reference.loss(*batch, 14.3)
+    assert relative(got, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("op", ["contrastive", "hinge"])
+def test_small_workspace(op, monkeypatch):
+    """Several launches over the rows, several chunks of pairs to the images: the same numbers."""
+    monkeypatch.setattr(launch, "WORKSPACE_BYTES", 4 * 129 * 64)
+    extra = {"scale": 14.3} if op == "contrastive" else {"margin": 0.2}
+    check(op, make_batch((129, 6, 33), FP32), FP32, **extra)
+    check(op, make_batch((129, 6, 33), FP32), FP32, gather=True, needs=(False, True), **extra)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("dtype", [FP32, BF16, FP16])
+@pytest.mark.parametrize("shape", [(1, 2, 16), (3, 4, 1), (129, 40, 33)])
+def test_squared(shape, dtype, normalize):
+    check("squared", make_batch(shape, dtype), dtype, normalize=normalize)
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest", "reversed"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_hinge_fp32(shape, negatives):
+    check("hinge", make_batch(shape, FP32), FP32, negatives=negatives, margin=0.3)
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP16])
+@pytest.mark.parametrize("negatives", ["all", "reversed"])
+def test_hinge_16_bits(negatives, dtype):
+    check("hinge", make_batch((47, 10, 24), dtype), dtype, negatives=negatives)
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest"])
+@pytest.mark.parametrize("groups", [1, 5])
+def test_hinge_group_ids(groups, negatives):
+    """One group only: no negatives are left, and loss and gradients are 0."""
+    settings = {"negatives": negatives, "group_ids": group_ids(47, groups)}
+    check("hinge", make_batch((47, 10, 24), FP32), FP32, **settings)
+
+
+@pytest.mark.parametrize("negatives", ["all", "hardest"])
+def test_hinge_gather(negatives):
+    batch = make_batch((129, 6, 33), FP32)
+    settings = {"negatives": negatives, "group_ids": group_ids(129, 40), "needs": (False, True)}
+    check("hinge", batch, FP32, gather=True, **settings)
+
+
+@pytest.mark.parametrize("op", list(OPS))
+def test_near_images(op):
+    """n_k of about 0.01: the difference keeps its digits because it is made before any rounding."""
+    extra = {"scale": 14.3} if op == "contrastive" else {}
+    check(op, make_batch((47, 10, 24), FP32, near=0.005), FP32, slack=3, **extra)
+
+
+@pytest.mark.parametrize("gather", [False, True])
+@pytest.mark.parametrize("op", ["contrastive", "hinge"])
+def test_equal_images_have_no_direction(op, gather):
+    images, pairs, texts = make_batch((47, 10, 24), FP32)
+    images[pairs[5, 0]] = images[pairs[5, 1]]
+    extra = {"scale": 14.3} if op == "contrastive" else {}
+    check(op, (images, pairs, texts), FP32, gather=gather, needs=(not gather, True), **extra)
+
+
+@pytest.mark.parametrize("op", list(OPS))
+def test_strided_and_int32_inputs(op):
+    images, pairs, texts = make_batch((47, 10, 24), FP32)
+    strided = images.T.contiguous().T, pairs.int(), texts.T.contiguous().T
+    assert not strided[0].is_contiguous()
+    extra = (14.3,) if op == "contrastive" else ()
+    loss, _ = OPS[op]
+    assert torch.equal(loss(*strided, *extra), loss(images, pairs, texts, *extra))
+
+
+def test_same_bits_twice():
+    """Single writers and fixed orders: the loss and the text gradient repeat to the bit."""
+    batch = make_batch((70, 40, 33), FP32)
+    first, again = (
+        run(contrastive.loss, batch, FP32, scale=14.3, needs=(False, True)) for _ in range(2)
+    )
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[2], again[2])
+
+
+def test_float64_is_refused():
+    batch = make_batch((3, 4, 8), torch.float64)
+    with pytest.raises(ValueError, match="float64"):
+        squared.loss(*batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200))
+def test_random_cases(seed):
+    """Drawn at random: op, shape, dtype, scale or margin, groups, which gradients."""
+    draw = random.Random(seed)
+    op = draw.choice(list(OPS))
+    dtype = draw.choice([FP32, FP32, BF16, FP16])
+    shape = draw.randint(1, 70), draw.randint(2, 30), draw.randint(2, 80)
+    settings = {}
+    if op != "squared" and draw.random() < 0.5:
+        settings["group_ids"] = group_ids(shape[0], draw.randint(1, shape[0]))
+    if op == "contrastive":
+        settings["scale"] = draw.choice([0.001, 1.0, 20.0, 74.9, 75.1, 100.0])
+    elif op == "hinge":
+        settings["negatives"] = draw.choice(["all", "hardest", "reversed"])
+        settings["margin"] = draw.uniform(0, 1)
+    else:
+        settings["normalize"] = draw.random() < 0.5
+    needs = draw.choice([(True, True), (False, True)])
+    check(op, make_batch(shape, dtype, seed=seed), dtype, needs=needs, **settings)
+
+
+@pytest.mark.slow
+def test_thousand_pairs():
+    check("contrastive", make_batch((1000, 60, 48), FP32), FP32, scale=14.3)
+    check("hinge", make_batch((1000, 60, 48), FP32), FP32)

@@ -1,0 +1,31 @@
+"""Run test_fused.py by Triton's interpreter, in a process that sets it before triton's import."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+def _run(marker: str) -> None:
+    command = [sys.executable, "-m", "pytest", str(HERE / "test_fused.py"), "-q", "-m", marker]
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_fused.py runs compiled")
+def test_kernels_match_their_references() -> None:
+    _run("not slow")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_fused.py runs compiled")
+def test_kernels_match_their_references_on_random_cases() -> None:
+    _run("slow")

@@ -1,0 +1,116 @@
+"""The API kind against a real HTTP server that fails on purpose."""
+
+import json
+import logging
+import time
+
+import pytest
+
+from clipdiff.config.sections import LLM, Generate
+from clipdiff.errors import GenerationError
+from clipdiff.llm import api, prompts
+
+KEY = "sk-very-secret-123"
+BUSY = '{"error": {"message": "slow down", "type": "rate_limit"}}'
+
+
+@pytest.fixture
+def ask(server, asked, monkeypatch):
+    """Return a function that asks the server about the pairs and returns the answers."""
+    monkeypatch.setenv("THE_KEY", KEY)
+
+    def answers(prompt="completion", temperature=0.0, **changes):
+        values = {"model": "m", "base_url": server.url, "key_env": "THE_KEY", "batch": 4}
+        chosen = prompts.load(prompt)
+        definition = LLM(kind="api", prompt=prompt, **(values | changes))
+        writer = api.ApiWriter(definition, Generate(temperature=temperature), chosen)
+        turns = [chosen.turns("difference", *pair) for pair in asked]
+        try:
+            return writer.write(turns, list(range(len(turns))))
+        finally:
+            writer.close()
+
+    return answers
+
+
+def test_answers_belong_to_their_questions(ask, asked, server) -> None:
+    written = ask()
+    assert [a.text for a in written] == [f"About First: {first}" for first, _ in asked]
+    assert {(a.finish_reason, a.prompt_tokens, a.completion_tokens) for a in written} == {
+        ("stop", 7, 5)
+    }
+    body = server.bodies[0]
+    assert (body["model"], body["temperature"], body["stop"]) == ("m", 0.0, ["\n"])
+    assert "seed" not in body
+    assert server.keys[0] == f"Bearer {KEY}"
+
+
+def test_chat_endpoint_and_seeds(ask, asked, server) -> None:
+    written = ask(prompt="llama2_chat", endpoint="chat", temperature=0.7, batch=1)
+    assert [a.text for a in written] == [f"About First: {first}" for first, _ in asked]
+    assert [body["seed"] for body in server.bodies] == list(range(7))
+    assert server.bodies[0]["messages"][0]["role"] == "system"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (429, {"retry-after-ms": "20"}, BUSY),
+        (500, {"retry-after-ms": "20"}, "oops"),
+        (503, {"retry-after-ms": "20"}, BUSY),
+        (200, {}, '{"choices": []}'),
+        (200, {}, '{"id": "1", "choi'),
+        (200, {}, '{"choices": [{"index": 3, "text": "not yours", "finish_reason": "stop"}]}'),
+    ],
+    ids=["429", "500", "503", "empty", "half", "index"],
+)
+def test_passing_failures_are_asked_again(ask, asked, server, reply, monkeypatch) -> None:
+    monkeypatch.setattr(api, "RETRY_SECONDS", 0.01)
+    server.script = [reply, None, reply]
+    assert [a.text for a in ask()] == [f"About First: {first}" for first, _ in asked]
+    assert len(server.bodies) == len(asked) + 2
+
+
+def test_retry_after_is_honoured(ask, server) -> None:
+    server.script = [(429, {"Retry-After": "1"}, BUSY)]
+    began = time.monotonic()
+    ask()
+    assert time.monotonic() - began >= 1
+
+
+def test_a_server_that_stays_down(ask, server, monkeypatch) -> None:
+    monkeypatch.setattr(api, "MAX_RETRIES", 1)
+    server.script = [(500, {"retry-after-ms": "5"}, "oops")] * 40
+    with pytest.raises(GenerationError, match=r"failed 2 times in a row.*run again"):
+        ask()
+
+
+def test_a_refused_key_stops_at_once_and_stays_secret(ask, server, caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}})
+    server.script = [(401, {}, told)] * 40
+    with pytest.raises(GenerationError, match=r"refuses the key.*THE_KEY") as caught:
+        ask(batch=1)
+    assert KEY not in str(caught.value) + caplog.text
+    assert caught.value.__cause__ is None
+    assert len(server.bodies) == 1
+
+
+def test_a_missing_key_is_named(ask, monkeypatch) -> None:
+    monkeypatch.delenv("THE_KEY")
+    with pytest.raises(GenerationError, match="no API key; set the environment variable THE_KEY"):
+        ask(base_url="https://api.example.org/v1")
+
+
+def test_a_prompt_too_long_for_the_server(ask, server) -> None:
+    told = '{"error": {"message": "maximum context length is 4097 tokens"}}'
+    server.script = [(400, {}, told)]
+    written = ask(batch=1)
+    assert (written[0].text, written[0].finish_reason) == ("", "length")
+    assert all(answer.text for answer in written[1:])
+
+
+def test_a_refused_request_is_explained(ask, server) -> None:
+    server.script = [(404, {}, '{"error": {"message": "no model m"}}')] * 40
+    with pytest.raises(GenerationError, match=r"no model m.*check model"):
+        ask(batch=1)

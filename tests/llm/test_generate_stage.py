@@ -1,0 +1,177 @@
+"""The generate stage: the columns, and shards that are reused only where they still hold."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from clipdiff.config.sections import LLM
+from clipdiff.errors import ConfigError, DataError, GenerationError
+from clipdiff.llm.generate import generate, identity
+
+COLUMNS = ["pair_id", "text", "llm", "model", "prompt_version", "seed", "finish_reason"]
+COLUMNS += ["prompt_tokens", "completion_tokens"]
+
+
+@pytest.fixture
+def run(data):
+    """Return a function that runs the stage and returns its table."""
+
+    def stage(chosen) -> pd.DataFrame:
+        output = data / "generations/x.parquet"
+        generate(chosen, data / "data/captions.parquet", data / "data/pairs.parquet", output)
+        return pd.read_parquet(output)
+
+    return stage
+
+
+def shards(data) -> dict[str, int]:
+    """Return the shards that are there and when each was written."""
+    return {p.name: p.stat().st_mtime_ns for p in (data / "generations/.shards/x").iterdir()}
+
+
+def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -> None:
+    chosen = settings(entry("t5"))
+    table = run(chosen)
+    assert list(table.columns) == COLUMNS
+    assert table["pair_id"].tolist() == list(range(7))
+    assert set(table["finish_reason"]) <= {"stop", "length"}
+    assert set(table["prompt_version"]) == {"task_prefix-1"}
+    before = shards(data)
+    assert len(before) == 3
+    gone = sorted(before)[1]
+    (data / "generations/.shards/x" / gone).unlink()
+    (data / "generations/x.parquet").unlink()
+    pd.testing.assert_frame_equal(run(chosen), table)
+    after = shards(data)
+    assert {name for name in after if after[name] != before[name]} == {gone}
+
+
+def test_a_truncated_shard_is_asked_again(data, run, entry, settings) -> None:
+    chosen = settings(entry("t5"))
+    table = run(chosen)
+    broken = next((data / "generations/.shards/x").iterdir())
+    broken.write_bytes(broken.read_bytes()[:100])
+    pd.testing.assert_frame_equal(run(chosen), table)
+
+
+def test_changed_settings_reuse_nothing(data, entry, settings) -> None:
+    base = settings(entry("t5"))
+    changed = [
+        settings(entry("t5"), temperature=1.0),
+        settings(entry("t5", max_new_tokens=5)),
+        settings(entry("t5", prompt="flan_t5")),
+        settings(entry("t5", revision="other")),
+        settings(entry("llama", prompt="task_prefix")),
+    ]
+    known = {identity(chosen) for chosen in [base, *changed]}
+    assert len(known) == 1 + len(changed)
+    same = [settings(entry("t5", batch=5)), settings(entry("t5", key_env="OTHER"))]
+    assert {identity(chosen) for chosen in same} == {identity(base)}
+
+
+def test_retrained_weights_and_changed_captions_are_noticed(
+    data, run, entry, settings, models, server
+) -> None:
+    chosen = settings(entry("t5"))
+    run(chosen)
+    before = identity(chosen)
+    weights = models / "t5/model.safetensors"
+    os.utime(weights, ns=(1, weights.stat().st_mtime_ns + 1))
+    assert identity(chosen) != before
+    served = settings(api(server))
+    run(served)
+    pairs = pd.read_parquet(data / "data/pairs.parquet")
+    pairs.loc[4, "caption_1"] = "a zebra"
+    pairs.to_parquet(data / "data/pairs.parquet")
+    asked = len(server.bodies)
+    assert run(served)["text"][4] == "About First: a zebra"
+    assert len(server.bodies) == asked + 3  # its shard only
+
+
+def test_a_new_seed_asks_again(data, run, settings, server) -> None:
+    run(settings(api(server), temperature=1.0))
+    run(settings(api(server), temperature=1.0, seed=1))
+    assert len({body["seed"] for body in server.bodies}) == 14
+
+
+def test_finished_shards_outlive_a_failure(data, run, settings, server) -> None:
+    """The key expires in the second shard: the first is not paid again."""
+    denied = (401, {}, '{"error": {"message": "expired"}}')
+    chosen = settings(api(server, batch=1))
+    run(chosen)
+    for name in shards(data):
+        (data / "generations/.shards/x" / name).unlink()
+    (data / "generations/x.parquet").unlink()
+    server.bodies.clear()
+    server.script = [*[None] * 3, denied]
+    with pytest.raises(GenerationError, match="expired"):
+        run(chosen)
+    assert not (data / "generations/x.parquet").exists()
+    assert len(shards(data)) == 1
+    before = len(server.bodies)
+    assert len(run(chosen)) == 7
+    assert len(server.bodies) - before == 4
+
+
+def test_rewrites_ask_about_train_captions(data, run, entry, settings) -> None:
+    table = pd.read_parquet(data / "data/captions.parquet")
+    table.loc[3, "split"] = "test"
+    table.to_parquet(data / "data/captions.parquet")
+    written = run(settings(entry("gpt2"), task="rewrite"))
+    assert written["pair_id"].tolist() == [i for i in range(14) if i != 3]
+
+
+def test_masked_models_have_no_rewrites(run, entry, settings) -> None:
+    with pytest.raises(ConfigError, match="no template for the task 'rewrite'"):
+        run(settings(entry("bert"), task="rewrite"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_users_differences(data, run, settings, suffix) -> None:
+    mine = pd.DataFrame(
+        {
+            "image_id_1": [4, 0, 3],
+            "image_id_2": [5, 1, 2],  # 3, 2 is a pair of the run in the other order
+            "difference": ["The first is red.", "It has more foxes.", "The wrong way round."],
+        }
+    )
+    path = data / f"mine.{suffix}"
+    mine.to_csv(path, index=False) if suffix == "csv" else mine.to_parquet(path)
+    written = run(settings(file_entry(path)))
+    assert list(written.columns) == COLUMNS
+    assert dict(zip(written["pair_id"], written["text"], strict=True)) == {
+        0: "It has more foxes.",
+        2: "The first is red.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pair_id,text\n0,a\n", "expected difference"),
+        ("pair_id,difference\n0,a\n0,b\n", "row 1: .* stands there twice"),
+        ("pair_id,difference\n99,a\n", "none of its 1 rows"),
+    ],
+)
+def test_users_differences_that_are_wrong(data, run, settings, text, message) -> None:
+    path = data / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        run(settings(file_entry(path)))
+
+
+def test_a_file_cannot_reword(data, run, settings) -> None:
+    with pytest.raises(ConfigError, match="can't reword"):
+        run(settings(file_entry(data / "mine.csv"), task="rewrite"))
+
+
+def api(server, **changes) -> LLM:
+    """An entry that asks the test's server."""
+    values = {"model": "m", "prompt": "completion", "base_url": server.url, "batch": 4}
+    return LLM(kind="api", **(values | changes))
+
+
+def file_entry(path) -> LLM:
+    """An entry of the user's own differences."""
+    return LLM(kind="file", model=str(path))

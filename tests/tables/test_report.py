@@ -1,0 +1,129 @@
+"""The page: whole, self-contained, and without a fault in a real browser."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from clipdiff.config.stages import GatherSettings
+from clipdiff.tables.measures import figure_names
+from clipdiff.tables.report import duration, inline_svg
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects ids, tables, figures and addresses, and checks that tags close in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.addresses: list[str] = []
+        self.unnamed: list[str] = []
+        self.feed(text)
+
+    def handle_startendtag(self, tag, attrs):
+        self.note(tag, dict(attrs))
+
+    def handle_starttag(self, tag, attrs):
+        self.note(tag, dict(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def note(self, tag: str, attributes: dict) -> None:
+        """Record one tag."""
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        self.addresses += [attributes[n] for n in ("href", "src", "xlink:href") if n in attributes]
+        named = attributes.get("alt") or attributes.get("aria-label")
+        if (tag == "img" or attributes.get("role") == "img") and not named:
+            self.unnamed.append(tag)
+
+
+@pytest.fixture
+def page(root):
+    """The path of the report."""
+    return root / "report.html"
+
+
+def test_page_is_whole_and_needs_nothing_else(built, page):
+    found = Page(page.read_text())
+    assert not found.open
+    assert len(found.ids) == len(set(found.ids))
+    assert all(address.startswith(("data:", "#")) for address in found.addresses)
+    anchors = {address[1:] for address in found.addresses if address.startswith("#")}
+    assert anchors <= set(found.ids)
+    assert not found.unnamed
+    settings: GatherSettings = built.settings()
+    assert found.counts["svg"] == len(figure_names(settings.evaluate.tasks))
+    assert found.counts["table"] == 2 * 2 + 2  # splits x weights, what LLMs wrote, cost
+    assert found.counts["img"] == 2 * 3
+
+
+def test_page_says_what_the_tables_say(built, page):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text()))
+    for llm in ("llama2", "bert", "captions", "rewritten-llama2", "shuffled-llama2"):
+        assert llm in text
+    assert "4 of 4 cells are better" in text
+    assert "Does the LLM matter? Yes." in text
+    assert "The best on the validation split is llama2" in text
+    assert "23.5" not in text
+    assert "24 s" in text  # two jobs of training, 12.5 s and 11.0 s
+
+
+def test_svg_gets_own_ids_and_the_pages_colours():
+    text = (
+        '<?xml version="1.0"?>\n<svg width="100pt" height="50pt" viewBox="0 0 100 50">'
+        '<metadata>x</metadata><g id="a" style="fill: #1b1f24"/><use href="#a" fill="#ffffff" '
+        'clip-path="url(#a)"/></svg>'
+    )
+    found = inline_svg(text, "gain")
+    assert 'id="gain-a" style="fill: currentColor"' in found
+    assert 'href="#gain-a" fill="var(--paper)" clip-path="url(#gain-a)"' in found
+    assert "metadata" not in found
+    assert 'height="50pt"' not in found
+    assert found.startswith('<svg aria-hidden="true"')
+
+
+def test_durations_read_well():
+    assert [duration(s) for s in (12.4, 300, 9000)] == ["12 s", "5.0 min", "2.5 h"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="Debian's chromium is not installed")
+def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path):
+    probe = page.with_name("probe.html")
+    script = (
+        "<script>const broken = [...document.images].filter(i => !i.complete || !i.naturalWidth);"
+        "const seen = [...document.querySelectorAll('svg')].filter(s => "
+        "s.getBoundingClientRect().height > 50);"
+        "document.title = JSON.stringify({tables: document.querySelectorAll('table').length, "
+        "figures: seen.length, broken: broken.length, requests: "
+        "performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length,"
+        " wide: Math.max(0, document.documentElement.scrollWidth - innerWidth)});"
+        "console.info('the page was probed');</script>"
+    )
+    probe.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    done = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", f"--user-data-dir={tmp_path}", "--enable-logging=stderr",
+            "--window-size=500,900", "--dump-dom", f"file://{probe}",
+        ],
+        capture_output=True, text=True, timeout=400, check=True,
+    )  # fmt: skip
+    probe.unlink()
+    (line,) = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert "the page was probed" in line  # so errors would be seen, and there are none
+    title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
+    figures = len(figure_names(built.config.evaluate.tasks))
+    assert f'"tables":6,"figures":{figures},"broken":0,"requests":0,"wide":0' in title

@@ -1,0 +1,174 @@
+"""Loading, trimmed text encoding, picture embedding and weight averaging against open_clip."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from clipdiff.config.sections import Clip
+from clipdiff.errors import DataError, ModelError
+from clipdiff.towers.average import average_weights
+from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.images import embed_images
+from clipdiff.towers.load import load_clip
+
+TEXTS = ["a red fox on a blue ground", "two owls", "", "the first is larger than the second, twice"]
+VISION = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 3}
+VARIANTS = {
+    "openai": {},
+    "eos": {"pool_type": "eos", "eos_id": 49407},
+    "no mask": {"no_causal_mask": True},
+    "last": {"pool_type": "last"},
+    "scaled": {"ls_init_value": 0.5},
+    "linear": {"proj_type": "none", "width": 16},
+}
+
+
+def save_clip(folder: Path, custom: bool = False, **changes) -> Clip:
+    folder.mkdir(parents=True)
+    config = {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": TEXT | changes}
+    if custom:
+        config["custom_text"] = True
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    whole = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(whole))
+    torch.manual_seed(0)
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    return Clip(model=f"local-dir:{folder}")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return load_clip(save_clip(tmp_path_factory.mktemp("clip") / "openai"))
+
+
+@pytest.fixture
+def pictures() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    streams = [io.BytesIO() for _ in range(5)]
+    for stream in streams:
+        Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(stream, "PNG")
+    columns = {"image_id": range(10, 15), "image": [s.getvalue() for s in streams], "path": None}
+    return pd.DataFrame(columns, index=range(100, 105))
+
+
+@pytest.mark.parametrize("custom", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_texts_are_encoded_as_open_clip_does(variant, custom, tmp_path):
+    clip = load_clip(save_clip(tmp_path / "clip", custom, **VARIANTS[variant]))
+    with torch.no_grad():
+        expected = clip.model.encode_text(clip.tokenize(TEXTS), normalize=True)
+    got = encode_texts(clip, TEXTS, batch=2)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_of_trimmed_texts_are_those_of_padded_ones(clip):
+    tokens = clip.tokenize(TEXTS)
+    parameters = [p.requires_grad_() for p in clip.text_tower.parameters()]
+    weights = torch.randn(len(TEXTS), 16, generator=torch.Generator().manual_seed(0))
+    try:
+        padded = torch.autograd.grad((clip.model.encode_text(tokens) * weights).sum(), parameters)
+        trimmed = torch.autograd.grad((clip.text_tower(tokens) * weights).sum(), parameters)
+    finally:
+        clip.model.requires_grad_(False)
+    for got, expected in zip(trimmed, padded, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_order_batches_and_repeats_do_not_matter(clip):
+    got = encode_texts(clip, TEXTS)
+    assert torch.equal(encode_texts(clip, TEXTS), got)
+    torch.testing.assert_close(encode_texts(clip, TEXTS[::-1], batch=1).flip(0), got)
+    torch.testing.assert_close(got.norm(dim=1), torch.ones(len(TEXTS)))
+    assert encode_texts(clip, []).shape == (0, 16)
+
+
+def test_pictures_are_embedded_in_order(clip, pictures):
+    opened = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures["image"]]
+    with torch.no_grad():
+        batch = torch.stack([clip.preprocess(picture) for picture in opened])
+        expected = clip.model.encode_image(batch, normalize=True)
+    got = embed_images(clip, pictures, batch=2)
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+    assert got.dtype == torch.float32
+
+
+def test_pictures_by_path(clip, pictures, tmp_path):
+    for name, data in zip("abcde", pictures["image"], strict=True):
+        (tmp_path / name).write_bytes(data)
+    by_path = pictures.assign(image=None, path=[str(tmp_path / name) for name in "abcde"])
+    assert torch.equal(embed_images(clip, by_path, 5), embed_images(clip, pictures, 5))
+
+
+@pytest.mark.parametrize(
+    ("image", "path", "message"),
+    [
+        (b"\x89PNG no picture", None, r"row 102, image_id 12: its 15 bytes are not a readable"),
+        (None, "/nowhere/cat.png", r"row 102, image_id 12: no such picture: /nowhere/cat.png"),
+        (None, None, r"row 102, image_id 12: no picture; one of the columns"),
+    ],
+)
+def test_an_unreadable_picture_is_named(clip, pictures, image, path, message):
+    broken = pictures.astype({"path": object})
+    broken.at[102, "image"], broken.at[102, "path"] = image, path
+    with pytest.raises(DataError, match=message):
+        embed_images(clip, broken, batch=2)
+
+
+def test_a_truncated_picture_is_named(clip, pictures):
+    pictures.at[101, "image"] = pictures.at[101, "image"][:200]
+    with pytest.raises(DataError, match=r"row 101, image_id 11: its 200 bytes"):
+        embed_images(clip, pictures, batch=5)
+
+
+def test_averages_run_from_pretrained_to_finetuned():
+    start = {"w": torch.tensor([1.0, -2.0]), "count": torch.tensor(3)}
+    end = {"w": torch.tensor([2.0, 2.0]), "count": torch.tensor(7)}
+    assert average_weights(start, end, 0.25)["w"].tolist() == [1.25, -1.0]
+    assert average_weights(start, end, 0.5)["count"] == 7
+    for alpha, exact in ((0.0, start), (1.0, end)):
+        got = average_weights(start, end, alpha)
+        assert all(torch.equal(got[name], exact[name]) for name in exact)
+
+
+def test_a_loaded_clip_is_frozen(clip):
+    assert not clip.model.training
+    assert not any(parameter.requires_grad for parameter in clip.model.parameters())
+    assert clip.context_length == 77
+    assert clip.tokenize(TEXTS).shape == (len(TEXTS), 77)
+
+
+def test_what_is_no_model_is_an_error(tmp_path):
+    whole = save_clip(tmp_path / "whole")
+    folder = tmp_path / "whole"
+    for model, pretrained, message in (
+        (f"local-dir:{tmp_path}/absent", None, "absent: no such folder"),
+        (
+            f"local-dir:{tmp_path}",
+            None,
+            r"not an open_clip folder, it lacks open_clip_config\.json",
+        ),
+        ("ViT-B-23", None, r"got 'ViT-B-23' \(did you mean 'ViT-B-\d\d'\?\)"),
+        ("ViT-B-32", None, r"clip.pretrained: missing.*laion2b_s34b_b79k"),
+        ("ViT-B-32", "nowhere", "can't be loaded"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            load_clip(Clip(model=model, pretrained=pretrained))
+    weights = folder / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+    with pytest.raises(ModelError, match="can't be loaded"):
+        load_clip(whole)
+    weights.unlink()
+    with pytest.raises(ModelError, match="without weights"):
+        load_clip(whole)

@@ -1,0 +1,127 @@
+"""What a cell trains on, and bad input: one error that names file and row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from clipdiff.errors import DataError
+from clipdiff.files import read_tensors, write_tensors
+from clipdiff.towers.load import load_clip
+from clipdiff.train.data import fingerprint, read_training_data
+
+
+@pytest.fixture(scope="module")
+def clip(bench):
+    return load_clip(bench.clip)
+
+
+@pytest.fixture
+def read(bench, clip, tmp_path):
+    """Read changed differences, or changed embeddings."""
+
+    def call(table: pd.DataFrame | None = None, embeds=None):
+        differences = tmp_path / "differences.parquet"
+        (bench.differences if table is None else table).to_parquet(differences)
+        return read_training_data(clip, differences, embeds or bench.files.image_embeds)
+
+    return call
+
+
+def test_pairs_texts_and_embeddings_belong_together(bench, clip, read):
+    table = bench.differences.assign(kept=[row % 3 > 0 for row in range(len(bench.differences))])
+    data = read(table)
+    kept = table[table["kept"]]
+    assert data.image_ids[data.pair_index].tolist() == kept.iloc[:, 1:3].to_numpy().tolist()
+    held = read_tensors(bench.files.image_embeds)
+    for image_id, row in zip(data.image_ids, data.image_embeds, strict=True):
+        assert torch.equal(row, held["image_embeds"][held["image_ids"] == image_id][0])
+    whole = clip.tokenize(kept["difference"].tolist())
+    assert torch.equal(data.tokens, whole[:, : data.tokens.shape[1]])
+    assert not whole[:, data.tokens.shape[1] :].any()
+    assert data.lengths.tolist() == (whole > 0).sum(1).tolist()
+
+
+def test_equal_texts_share_an_id(bench, read):
+    texts = ["a red fox", "two owls"] * (len(bench.differences) // 2)
+    ids = read(bench.differences.assign(difference=texts)).text_ids
+    assert ids[0] == ids[2] != ids[1] == ids[3]
+
+
+def test_captions_are_compared_with_nothing(bench, read):
+    seconds = bench.differences["image_id_2"].astype("Int64")
+    seconds[::2] = pd.NA
+    data = read(bench.differences.assign(image_id_2=seconds))
+    differences = (
+        data.image_embeds[data.pair_index[:, 0]] - data.image_embeds[data.pair_index[:, 1]]
+    )
+    held = read_tensors(bench.files.image_embeds)
+    places = pd.Index(held["image_ids"].numpy())
+    first = held["image_embeds"][places.get_indexer(bench.differences["image_id_1"])]
+    second = held["image_embeds"][places.get_indexer(bench.differences["image_id_2"])]
+    second[::2] = 0
+    assert torch.equal(differences, first - second)
+    assert len(data.image_embeds) == len(data.image_ids) + 1
+
+
+def test_pairs_of_equal_embeddings_are_dropped(bench, read, tmp_path, caplog):
+    held = read_tensors(bench.files.image_embeds)
+    first, second = bench.differences.loc[0, ["image_id_1", "image_id_2"]]
+    rows = {int(image_id): row for row, image_id in enumerate(held["image_ids"])}
+    held["image_embeds"][rows[first]] = held["image_embeds"][rows[second]]
+    write_tensors(tmp_path / "embeds.safetensors", held)
+    with caplog.at_level("INFO"):
+        data = read(embeds=tmp_path / "embeds.safetensors")
+    same = {first, second}
+    pairs = bench.differences[["image_id_1", "image_id_2"]].to_numpy()
+    expected = sum(set(pair) == same for pair in pairs)
+    assert len(data.pair_index) == len(pairs) - expected < len(pairs)
+    assert f"{expected} pairs of equal embeddings dropped" in caplog.text
+
+
+def changed(table: pd.DataFrame, column: str, row: int, value) -> pd.DataFrame:
+    table = table.copy()
+    table.loc[row, column] = value
+    return table
+
+
+def test_bad_rows_are_named(bench, read):
+    table = bench.differences
+    itself = table.loc[4, "image_id_1"]
+    for wrong, message in (
+        (table.assign(kept=False), r"differences.parquet: none of its 40 rows is kept"),
+        (
+            changed(table, "difference", 6, "  "),
+            r"parquet, row 6: a kept text is empty",
+        ),
+        (changed(table, "image_id_2", 4, itself), r"row 4: a pair of a picture and itself"),
+        (changed(table, "image_id_2", 9, 999), r"row 9: image_id 999 has no embedding in"),
+        (table.drop(columns="kept"), r"lacks the columns \['kept'\]"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read(wrong)
+    dropped = changed(changed(table, "difference", 6, ""), "kept", 6, False)
+    assert len(read(dropped).pair_index) == len(table) - 1
+
+
+def test_broken_files_are_named(bench, read, tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(bench.files.image_embeds.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"broken\.safetensors: not a whole safetensors file"):
+        read(embeds=broken)
+    write_tensors(broken, {"weights": torch.ones(2)})
+    with pytest.raises(DataError, match=r"holds \['weights'\], expected image_embeds"):
+        read(embeds=broken)
+    with pytest.raises(DataError, match="no such file"):
+        read(embeds=tmp_path / "absent.safetensors")
+
+
+def test_fingerprint_follows_contents(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"one")
+    second.write_bytes(np.arange(3).tobytes())
+    before = fingerprint([first, second])
+    assert fingerprint([first, second]) == before
+    assert fingerprint([second, first]) != before
+    first.write_bytes(b"two")
+    assert fingerprint([first, second]) != before
