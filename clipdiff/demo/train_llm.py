@@ -47,7 +47,7 @@ def rewrite_examples(count: int, seed: int) -> list[tuple[str, str]]:
     return rows
 
 
-def examples(kind: str, seed: int, shared: Sequence[int]) -> Iterator[tuple[str, str]]:
+def examples(kind: str, seed: int, shared: Sequence[int] = EASY_PAIRS) -> Iterator[tuple[str, str]]:
     """Yield (prompt, answer) for ever."""
     prompt, rng = PROMPTS[kind], random.Random(seed)
     while True:
