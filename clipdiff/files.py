@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def written_whole(path: Path | str) -> Iterator[Path]:
@@ -35,7 +37,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(scratch, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL_DISK:
             raise DataError(f"{path}: the disk is full; free some space and run again") from error
         raise
     finally:
@@ -88,10 +90,17 @@ def read_parquet(path: Path | str, columns: Sequence[str] = ()) -> "pd.DataFrame
 
 def write_tensors(path: Path | str, tensors: dict[str, "torch.Tensor"]) -> None:
     """Write named tensors as safetensors."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with written_whole(path) as scratch:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, scratch)
+        try:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, scratch)
+        except SafetensorError as error:
+            for number in FULL_DISK:  # the library tells of it in words only
+                if f"os error {number})" in str(error):
+                    raise OSError(number, str(error)) from error
+            raise
 
 
 def read_tensors(path: Path | str) -> dict[str, "torch.Tensor"]:

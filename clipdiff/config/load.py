@@ -109,16 +109,28 @@ def _axis_faults(values: dict[str, Any]) -> list[str]:
     return faults
 
 
+def _control_faults(config: Config) -> list[str]:
+    known, name = config.llm_definitions, config.controls.llm
+    if not config.controls.rows:
+        return []
+    if name not in known:
+        hint = did_you_mean(name, known)
+        return [f"controls.llm: got '{name}', allowed: {', '.join(known)}{hint}"]
+    kind = known[name].kind
+    if "rewritten" in config.controls.rows and kind in ("masked", "file"):
+        return [
+            f"controls.llm: '{name}' is of kind '{kind}', which can't rewrite captions; name one "
+            "of kind causal, api or seq2seq, or drop 'rewritten' from controls.rows"
+        ]
+    return []
+
+
 def _consistency_faults(config: Config) -> list[str]:
-    faults = []
-    known = config.llm_definitions
-    if config.controls.rows and config.controls.llm not in known:
-        hint = did_you_mean(config.controls.llm, known)
-        faults.append(
-            f"controls.llm: got '{config.controls.llm}', allowed: {', '.join(known)}{hint}"
-        )
+    faults = _control_faults(config)
     faults += [
-        f"llm_definitions.{name}: the name is reserved" for name in known if name in RESERVED
+        f"llm_definitions.{name}: the name is reserved"
+        for name in config.llm_definitions
+        if name in RESERVED
     ]
     train, data, most = config.train, config.data, config.data.train_images
     if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:

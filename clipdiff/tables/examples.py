@@ -16,7 +16,7 @@ from clipdiff.grid import Results, Variant
 from clipdiff.tables.measures import FINETUNED, Measure
 from clipdiff.tables.outcomes import Outcomes
 
-SCORE = Measure("score", "difference/mean", "score", "Score", grouped=True)
+SCORE = Measure("score", "difference/mean", "score", "Score", "Score", grouped=True)
 
 
 @dataclass(frozen=True)

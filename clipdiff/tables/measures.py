@@ -11,14 +11,16 @@ FINETUNED = "finetuned"
 class Measure:
     """One main metric; ``task`` and ``metric`` are its names in the metrics files.
 
-    ``grouped``: it is the mean over the tasks of its family (``difference/size``, ...), which
-    lie in the items file. ``independent``: no two items share a picture, so McNemar's test fits.
+    ``family`` heads the tables that it stands in. ``grouped``: it is the mean over the tasks of
+    its kind (``difference/size``, ...), which lie in the items file. ``independent``: no two items
+    share a picture, so McNemar's test fits.
     """
 
     name: str
     task: str
     metric: str
     title: str
+    family: str
     grouped: bool = False
     independent: bool = False
 
@@ -30,11 +32,13 @@ class Measure:
 
 
 DIFFERENCE = Measure(
-    "difference", "difference/mean", "accuracy", "Difference accuracy", grouped=True
+    "difference", "difference/mean", "accuracy", "Difference accuracy", "Accuracy", grouped=True
 )
-ZERO_SHOT = Measure("zero_shot", "zero_shot", "acc1", "Zero-shot acc1", independent=True)
-RETRIEVAL = Measure("retrieval", "clip_score", "retrieval", "CLIP-Score, retrieval")
-EDIT = Measure("edit", "clip_score", "edit", "CLIP-Score, edit")
+ZERO_SHOT = Measure(
+    "zero_shot", "zero_shot", "acc1", "Zero-shot acc1", "Accuracy", independent=True
+)
+RETRIEVAL = Measure("retrieval", "clip_score", "retrieval", "CLIP-Score, retrieval", "CLIP-Score")
+EDIT = Measure("edit", "clip_score", "edit", "CLIP-Score, edit", "CLIP-Score")
 MEASURES = (DIFFERENCE, ZERO_SHOT, RETRIEVAL, EDIT)
 
 

@@ -1,6 +1,8 @@
 """The summary: LLM x loss in every main metric, split and weight setting; CSV, Markdown, LaTeX."""
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
 
 import pandas as pd
 
@@ -84,7 +86,7 @@ def wide_tables(
     bold: Callable[[str], str],
     plus_minus: str = "±",
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """Return one table of text cells a reported split, weight setting and pair of metrics.
+    """Return one table of text cells a reported split, weight setting and family of measures.
 
     Args:
         settings: says which splits are reported.
@@ -96,7 +98,7 @@ def wide_tables(
     tables = {}
     for split in reported_splits(settings.evaluate.splits):
         for name in sorted(weights, key=lambda name: name != FINETUNED):
-            for measures in (MEASURES[:2], MEASURES[2:]):
+            for family, measures in groupby(MEASURES, attrgetter("family")):
                 columns = {}
                 for measure in measures:
                     rows = select(summary, measure, split, name).set_index(["llm", "loss"])
@@ -106,7 +108,7 @@ def wide_tables(
                         columns[f"{measure.title}: gain"] = rows.apply(gain_text, axis=1, bold=bold)
                 if columns:
                     table = pd.DataFrame(columns).reset_index().rename(columns={"llm": "LLM"})
-                    tables[split, name, measures[0].task.split("/")[0]] = table
+                    tables[split, name, family] = table
     return tables
 
 
@@ -131,9 +133,10 @@ def p_text(p: float) -> str:
 def summary_markdown(settings: GatherSettings, summary: pd.DataFrame) -> str:
     """Return all wide tables as Markdown, with what their cells mean."""
     parts = [_caption(settings)]
-    for (split, weights, _), table in wide_tables(settings, summary, "**{}**".format).items():
+    tables = wide_tables(settings, summary, "**{}**".format)
+    for (split, weights, family), table in tables.items():
         text = table.to_markdown(index=False, disable_numparse=True)
-        parts.append(f"### {split}, {weights} weights\n\n{text}")
+        parts.append(f"### {family}: {split}, {weights} weights\n\n{text}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -141,15 +144,16 @@ def summary_latex(settings: GatherSettings, summary: pd.DataFrame) -> str:
     """Return all wide tables as LaTeX (booktabs), one ``table*`` each."""
     parts = []
     tables = wide_tables(settings, summary, r"\textbf{{{}}}".format, r"$\pm$")
-    for (split, weights, task), table in tables.items():
+    for (split, weights, family), table in tables.items():
         names = {"LLM": table["LLM"].map(_escape), "loss": table["loss"].map(_escape)}
         gains = [name for name in table if name.endswith("gain")]
         cells = {name: table[name].str.replace("p<", "$p<$", regex=False) for name in gains}
         latex = table.assign(**names, **cells).to_latex(
             index=False,
             escape=False,
-            caption=f"{_escape(split)}, {_escape(weights)} weights. {_escape(_caption(settings))}",
-            label=f"tab:{split}-{weights}-{task}",
+            caption=f"{family}: {_escape(split)}, {_escape(weights)} weights. "
+            f"{_escape(_caption(settings))}",
+            label=f"tab:{split}-{weights}-{family.lower()}",
         )
         parts.append(latex.replace("{table}", "{table*}"))
     return "\n".join(parts)

@@ -76,6 +76,7 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
         (["data", "pairs"], 10**9, "at most 499500 with data.train_images = 1000"),
         (["data", "source"], "table", "data.table: missing"),
         (["controls", "llm"], "lama2", "(did you mean 'llama2'?)"),
+        (["controls", "llm"], "bert", "'bert' is of kind 'masked', which can't rewrite captions"),
         (["evaluate", "wise_alphas"], [0.5], "expected 1.0"),
         (["train", "zero_stage"], 4, "train.zero_stage: got 4, allowed: 0, 1, 2 or 3"),
     ],
