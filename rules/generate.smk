@@ -10,6 +10,8 @@ rule generate:
         "results/benchmarks/generate/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
+    # the longest chains begin here: texts, then all the cells they train
+    priority: 1
     resources:
         mem_mb=16000,
         runtime=480,
