@@ -8,10 +8,10 @@ rule generate:
         "logs/generate/{llm}.log",
     benchmark:
         "results/benchmarks/generate/{llm}.tsv"
-    conda:
-        "../envs/clipdiff.yaml"
     # the longest chains begin here: texts, then all the cells they train
     priority: 1
+    conda:
+        "../envs/clipdiff.yaml"
     resources:
         mem_mb=16000,
         runtime=480,
