@@ -27,9 +27,23 @@ def settings_of(stage):
     def settings(wc):
         if "seed" in wc.keys():
             return cut(CONFIG, Variant(wc.llm, wc.loss, wc.seed)).model_dump_json()
-        return cut(CONFIG, *wc).model_dump_json()
+        if "llm" in wc.keys():
+            return cut(CONFIG, wc.llm).model_dump_json()
+        return cut(CONFIG).model_dump_json()
 
     return settings
+
+
+def generation_parts(wc):
+    """Return one file a job that shares an LLM's questions; none where one job asks them all."""
+    jobs = CONFIG.generate.jobs
+    entry = CONFIG.llm_definitions[wc.llm.removeprefix("rewritten-")]
+    if jobs == 1 or entry.kind == "file":
+        return []
+    pattern = "results/generations/{llm}.parts/{part}of{jobs}.json"
+    return [
+        pattern.format(llm=wc.llm, part=part, jobs=jobs) for part in range(1, jobs + 1)
+    ]
 
 
 def filter_source(wc):

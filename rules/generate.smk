@@ -1,7 +1,35 @@
+# With generate.jobs > 1 the parts answer, and `generate` finds all answers there.
+rule generate_part:
+    input:
+        "results/data/captions.parquet",
+        "results/data/pairs.parquet",
+    output:
+        "results/generations/{llm}.parts/{part}.json",
+    log:
+        "logs/generate/{llm}.{part}.log",
+    benchmark:
+        "results/benchmarks/generate_part/{llm}.{part}.tsv"
+    wildcard_constraints:
+        part=r"\d+of\d+",
+    priority: 1
+    conda:
+        "../envs/clipdiff.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        settings=settings_of("generate"),
+    message:
+        "{wildcards.llm} writes how the pictures differ, part {wildcards.part}"
+    shell:
+        "clipdiff generate --part {wildcards.part} --settings {params.settings:q} 2> {log}"
+
+
 rule generate:
     input:
         "results/data/captions.parquet",
         "results/data/pairs.parquet",
+        generation_parts,
     output:
         "results/generations/{llm}.parquet",
     log:

@@ -15,6 +15,7 @@ from clipdiff.cli import (
     gather,
     generate,
     prepare,
+    prompt,
     train,
 )
 from clipdiff.errors import ClipdiffError
@@ -29,10 +30,11 @@ app = typer.Typer(
 )
 for verb in (prepare, embed, generate, filter, train, evaluate, gather, export, check, estimate):
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
+app.add_typer(prompt.app, name="prompt")
 
 
 def main() -> None:
-    """Run the command line; a user's error prints its message and exits with 2."""
+    """Run the command line; a user's error prints its message and exits with 1."""
     try:
         app()
     except ClipdiffError as error:

@@ -5,20 +5,30 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from clipdiff.cli import options as o
+from clipdiff.cli.cluster import Finding
+from clipdiff.cli.cluster import findings as look_at_cluster
 from clipdiff.config import Config, load_config
 from clipdiff.grid import all_variants
 from clipdiff.provenance import LIBRARIES, gpu_names, installed_version
 
-Finding = tuple[bool, str]
+ProfileFolder = Annotated[
+    Path | None,
+    typer.Option("--cluster", help="Look at SLURM too, with this profile: profiles/slurm."),
+]
 
 
-def command(config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder = o.DEFAULT_RESULTS):
-    """Validate the configuration and this machine before anything runs."""
+def command(
+    config: o.ConfigFiles = o.DEFAULT_CONFIG,
+    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    cluster: ProfileFolder = None,
+) -> None:
+    """Validate the configuration and this machine, or a cluster, before anything runs."""
     chosen = load_config(*config)
     console = Console(soft_wrap=True)
     console.print(
@@ -26,6 +36,8 @@ def command(config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder =
         f"{len(all_variants(chosen))} rows with controls and pretrained"
     )
     findings = [*_models(chosen), *_data(chosen), *_machine(chosen, results)]
+    if cluster is not None:
+        findings += look_at_cluster(cluster, results)
     for fine, text in findings:
         console.print(f"[green]ok[/]      {text}" if fine else f"[red]missing[/] {text}")
     if not all(fine for fine, _ in findings):
@@ -47,8 +59,10 @@ def _models(config: Config) -> Iterator[Finding]:
         llm = config.llm_definitions[name]
         key = f"llm_definitions.{name}"
         if llm.kind == "api" and llm.base_url:
-            where = f"{llm.base_url}; its key in the environment variable {llm.key_env}"
-            yield bool(os.environ.get(llm.key_env)), f"{key}: {where}"
+            there, place = bool(os.environ.get(llm.key_env)), f"the variable {llm.key_env}"
+            if llm.key_file is not None:
+                there, place = Path(llm.key_file).expanduser().is_file(), llm.key_file
+            yield there, f"{key}: {llm.base_url}; its key in {place}"
         elif llm.model.count("/") > 1 or llm.kind == "file":
             yield Path(llm.model).exists(), f"{key}: {llm.model}"
         else:

@@ -12,22 +12,27 @@ from clipdiff.cli import options as o
 from clipdiff.config import Config, load_config
 from clipdiff.config.sections import LLM
 from clipdiff.errors import ClipdiffError
-from clipdiff.grid import control_llms, trained_variants
+from clipdiff.files import read_parquet
+from clipdiff.grid import Results, control_llms, trained_variants
 
-WORDS_TO_TOKENS = 1.4
-PROMPT_WORDS = 60
+WORDS_TO_TOKENS = 1.4  # where the tokenizer is not here
+CAPTION = "a photo of two people who sit at a table with a cup of coffee"  # before there are pairs
+SAMPLE = 200  # pairs
 ANSWER_SHARE = 0.5  # of max_new_tokens
 PROCESS_SECONDS = 12  # starting Python, torch and DeepSpeed once a job
 EFFICIENCY = 0.3  # of the measured matrix-product speed, for small batches and the rest
 
 
-def command(config: o.ConfigFiles = o.DEFAULT_CONFIG) -> None:
-    """Say what a run will take: jobs, pairs, tokens, disk, and rough hours on this machine."""
+def command(
+    config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder = o.DEFAULT_RESULTS
+) -> None:
+    """Say what a run will take: jobs, tokens, money, disk, and rough hours on this machine."""
     chosen = load_config(*config)
     speed = _matmul_flops()
-    rows = [_generation(chosen, name, speed) for name in chosen.llms]
+    pairs = Results(results).pairs
+    rows = [_generation(chosen, name, speed, pairs) for name in chosen.llms]
     rows += [_training(chosen, speed)]
-    table = Table("stage", "jobs", "work", "tokens", "disk", "hours on this machine")
+    table = Table("stage", "jobs", "work", "tokens", "cost", "disk", "hours on this machine")
     for row in rows:
         table.add_row(*row)
     console = Console()
@@ -35,19 +40,44 @@ def command(config: o.ConfigFiles = o.DEFAULT_CONFIG) -> None:
     console.print(
         f"{chosen.data.pairs} pairs of {chosen.data.train_images} pictures. Hours assume "
         f"{EFFICIENCY:.0%} of the {speed / 1e9:.0f} GFLOP/s just measured here, one job at a time, "
-        f"{PROCESS_SECONDS} s to start each; a cluster's GPUs are faster by their own ratio."
+        f"{PROCESS_SECONDS} s to start each; a cluster's GPUs are faster by their own ratio. Cost "
+        "is that of entries with a price, in its currency, with answers half as long as allowed."
     )
 
 
-def _generation(config: Config, name: str, speed: float) -> tuple[str, ...]:
+def _generation(config: Config, name: str, speed: float, table: Path) -> tuple[str, ...]:
     llm, pairs = config.llm_definitions[name], config.data.pairs
-    tokens = pairs * (PROMPT_WORDS * WORDS_TO_TOKENS + ANSWER_SHARE * llm.max_new_tokens)
+    if llm.kind == "file":
+        return f"generate {name}", "1", "a file is read", "", "", "", ""
+    asked, answered = pairs * _prompt_tokens(llm, table), pairs * ANSWER_SHARE * llm.max_new_tokens
+    tokens = asked + answered
+    cost = f"{llm.price.cost(asked, answered):.2f}" if llm.price else ""
     parameters = _llm_parameters(llm)
     hours = "at the server" if llm.kind == "api" and llm.base_url else "weights not here"
     if parameters:
         hours = _hours(2 * parameters * tokens, speed, 1)
     disk = f"{pairs * 400 / 2**20:.0f} MiB"
-    return f"generate {name}", "1", f"{pairs} answers", f"{tokens / 1e6:.1f} M", disk, hours
+    jobs, work = str(config.generate.jobs), f"{pairs} answers"
+    return f"generate {name}", jobs, work, f"{tokens / 1e6:.1f} M", cost, disk, hours
+
+
+def _prompt_tokens(llm: LLM, table: Path) -> float:
+    """Return the mean tokens of a prompt: of some of the run's pairs, if there are any yet."""
+    from clipdiff.llm import prompts
+
+    captions = [(CAPTION, CAPTION)]
+    if table.is_file():
+        pairs = read_parquet(table).head(SAMPLE)
+        captions = list(zip(pairs["caption_1"], pairs["caption_2"], strict=True))
+    prompt = prompts.load(llm.prompt)
+    texts = [prompts.as_text(prompt.turns("difference", *pair)) for pair in captions]
+    if Path(llm.model).is_dir():
+        from transformers import AutoTokenizer
+
+        counts = [len(ids) for ids in AutoTokenizer.from_pretrained(llm.model)(texts).input_ids]
+    else:
+        counts = [len(text.split()) * WORDS_TO_TOKENS for text in texts]
+    return sum(counts) / len(counts)
 
 
 def _training(config: Config, speed: float) -> tuple[str, ...]:
@@ -58,12 +88,20 @@ def _training(config: Config, speed: float) -> tuple[str, ...]:
     try:
         towers = _clip_parameters(config.clip.model, config.clip.pretrained)
     except (ClipdiffError, RuntimeError, OSError):
-        return f"train + evaluate ({steps} steps)", str(2 * cells), f"{cells} cells", "", "?", "?"
+        return (
+            f"train + evaluate ({steps} steps)",
+            str(2 * cells),
+            f"{cells} cells",
+            "",
+            "",
+            "?",
+            "?",
+        )
     disk = f"{4 * sum(towers) * cells / 2**30:.1f} GiB"
     hours = _hours(6 * towers[1] * tokens * cells, speed, 2 * cells)
     name = f"train + evaluate ({steps} steps a cell)"
     work = f"{cells} cells ({len(control_llms(config))} control rows)"
-    return name, str(2 * cells), work, f"{tokens * cells / 1e6:.0f} M", disk, hours
+    return name, str(2 * cells), work, f"{tokens * cells / 1e6:.0f} M", "", disk, hours
 
 
 def _hours(flops: float, speed: float, jobs: int) -> str:

@@ -1,9 +1,18 @@
 """``clipdiff generate``."""
 
+from typing import Annotated
+
+import typer
+
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import GenerateSettings, generate_settings
 from clipdiff.grid import Results
+
+PartText = Annotated[
+    str | None,
+    typer.Option("--part", help="Answer one job's share only, such as 3of8 (generate.jobs)."),
+]
 
 
 def command(
@@ -11,6 +20,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    part: PartText = None,
 ) -> None:
     """Let one LLM write how the pictures of each pair differ, from their captions."""
 
@@ -18,7 +28,11 @@ def command(
         return generate_settings(whole, o.chosen_llm(llm, whole))
 
     chosen = o.stage_settings(GenerateSettings, settings, config, cut)
-    from clipdiff.llm.generate import generate
+    from clipdiff.llm.generate import Part, generate, generate_part
 
     files = Results(results)
-    generate(chosen, files.captions, files.pairs, files.generations(chosen.llm))
+    where = (files.captions, files.pairs, files.generations(chosen.llm))
+    if part is None:
+        generate(chosen, *where)
+    else:
+        generate_part(chosen, *where, Part.parse(part))

@@ -48,6 +48,17 @@ class Controls(Section):
     seeds: list[int]
 
 
+class Price(Section):
+    """What a server takes for a million tokens, in whatever currency ``generate.max_cost`` is."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Return the price of so many tokens."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
 class LLM(Section):
     """One entry of ``llm_definitions``: a model that writes differences."""
 
@@ -68,6 +79,12 @@ class LLM(Section):
         None, description="`api`: server; null starts a local one on `model`"
     )
     key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key")
+    key_file: str | None = Field(
+        None, description="file that holds the key instead, readable by its owner only (mode 600)"
+    )
+    requests_per_minute: Positive | None = Field(None, description="`api`: most requests sent")
+    tokens_per_minute: Positive | None = Field(None, description="`api`: most tokens, in and out")
+    price: Price | None = Field(None, description="`api`: for estimates and generate.max_cost")
 
 
 class Generate(Section):
@@ -76,8 +93,13 @@ class Generate(Section):
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int = 0
-    shard_rows: Positive = Field(
-        512, description="answers kept at once; a killed job loses at most these"
+    shard_rows: Positive = Field(512, description="answers a file")
+    jobs: Positive = Field(1, description="jobs that share one LLM's questions")
+    max_cost: float | None = Field(
+        None, gt=0, description="an LLM stops here, in the currency of its price"
+    )
+    max_tokens_total: Positive | None = Field(
+        None, description="an LLM stops here, prompts and answers together, over all runs"
     )
 
 

@@ -2,31 +2,27 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import stat
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from clipdiff.config.sections import LLM, Generate
 from clipdiff.errors import GenerationError
 from clipdiff.llm.base import Answer, cut_at_stop
 from clipdiff.llm.prompts import Prompt, Turn, as_text
+from clipdiff.llm.retries import MAX_RETRIES, BadReplyError, Rate, ask_again, quota_is_used_up
 from clipdiff.llm.server import LocalServer
 
 log = logging.getLogger(__name__)
 
-MAX_RETRIES = 8  # of the client: 429, 5xx, lost connections, timeouts; it honours Retry-After
-BAD_REPLIES = 4  # replies of status 200 that are none, before it is given up
-RETRY_SECONDS = 0.5
 TIMEOUT_SECONDS = 120.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class BadReplyError(Exception):
-    """A reply with status 200 that is none."""
 
 
 class ApiWriter:
@@ -45,40 +41,53 @@ class ApiWriter:
             self.server = LocalServer(definition.model, greedy, withheld=[definition.key_env])
             url = self.server.base_url
         self.client = openai.OpenAI(
-            base_url=url, api_key=self.key, max_retries=MAX_RETRIES, timeout=TIMEOUT_SECONDS
+            base_url=url, api_key=self.key, max_retries=0, timeout=TIMEOUT_SECONDS
         )
         self.pool = ThreadPoolExecutor(self.concurrency)
+        self.requests = Rate(definition.requests_per_minute)
+        self.tokens = Rate(definition.tokens_per_minute)
         self.failure: Exception | None = None
+        self.cancelled = False
 
-    def write(self, prompts: Sequence[list[Turn]], seeds: Sequence[int]) -> list[Answer]:
-        """Answer each prompt; see :meth:`clipdiff.llm.base.Writer.write`."""
-        waiting = [self.pool.submit(self._ask, *row) for row in zip(prompts, seeds, strict=True)]
-        try:
-            return [future.result() for future in waiting]
-        except openai.OpenAIError as error:
-            raise GenerationError(self._explain(error)) from None  # its chain may hold the key
-        except BadReplyError as error:
-            raise GenerationError(f"{self.client.base_url}: {error}") from error
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    def _ask(self, turns: list[Turn], seed: int) -> Answer:
-        again = Retrying(
-            retry=retry_if_exception_type(BadReplyError),
-            wait=wait_random_exponential(RETRY_SECONDS, max=8),
-            stop=stop_after_attempt(BAD_REPLIES),
-            reraise=True,
-        )
+    def write(
+        self, prompts: Sequence[list[Turn]], seeds: Sequence[int], done: Container[int] = ()
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer prompts; see :meth:`clipdiff.llm.base.Writer.write`."""
+        places = iter([place for place in range(len(prompts)) if place not in done])
+        under_way: dict[Future[Answer | None], int] = {}
+        while True:
+            # a request is sent only when an answer was taken, so that cancelling is exact
+            free = 0 if self.cancelled else self.concurrency - len(under_way)
+            for place in islice(places, free):
+                under_way[self.pool.submit(self._ask, prompts[place], seeds[place])] = place
+            if not under_way:
+                break
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                place, answer = under_way.pop(future), future.result()
+                if answer is not None:
+                    yield place, answer
         if self.failure:
-            raise self.failure
+            raise GenerationError(self._explain(self.failure)) from None  # it may hold the key
+
+    def cancel(self) -> None:
+        """Send no other request."""
+        self.cancelled = True
+
+    def _ask(self, turns: list[Turn], seed: int) -> Answer | None:
+        """Return the answer; None once one has failed for good: others would too, and may cost."""
+        if self.cancelled:
+            return None
         try:
-            return again(self._ask_once, turns, seed)
+            return ask_again(lambda: self._ask_once(turns, seed))
         except (openai.OpenAIError, BadReplyError) as error:
-            self.failure = error  # whatever waits would fail too, and may cost
-            raise
+            self.failure = self.failure or error
+            self.cancel()
+            return None
 
     def _ask_once(self, turns: list[Turn], seed: int) -> Answer:
+        self.requests.wait()
+        self.tokens.wait()
+        self.requests.spend(1)
         chat = self.definition.endpoint == "chat"
         try:
             if chat:
@@ -116,16 +125,18 @@ class ApiWriter:
         whole = cut_at_stop(text, self.stop)
         ran_out = choices[0].finish_reason == "length" and whole == text
         usage = reply.usage
-        return Answer(
-            whole.strip(),
-            "length" if ran_out else "stop",
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
-        )
+        used = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+        self.tokens.spend(sum(used))
+        return Answer(whole.strip(), "length" if ran_out else "stop", *used)
 
-    def _explain(self, error: openai.OpenAIError) -> str:
+    def _explain(self, error: Exception) -> str:
         said = str(error).replace(self.key, "***")
         where = f"{self.client.base_url} (model '{self.definition.model}')"
+        if quota_is_used_up(error):
+            return (
+                f"{where}: the quota is used up: {said}; add credit, or lower data.pairs. "
+                "Finished answers are kept: run again to go on."
+            )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return (
                 f"{where} refuses the key: {said}; set the environment variable "
@@ -150,14 +161,26 @@ def _key(definition: LLM) -> str:
     """Return the API key; servers on the loopback may need none.
 
     Raises:
-        GenerationError: a remote server needs one and the variable is not set.
+        GenerationError: a remote server needs one and there is none, or others can read its file.
     """
     if definition.base_url is None:
         return "local"
+    if definition.key_file is not None:
+        return _read_key(Path(definition.key_file).expanduser())
     key = os.environ.get(definition.key_env, "")
     if not key and urlsplit(definition.base_url).hostname not in LOOPBACK:
         raise GenerationError(
             f"{definition.base_url}: no API key; set the environment variable "
-            f"{definition.key_env}, or name another with key_env"
+            f"{definition.key_env}, or name another with key_env, or a file with key_file"
         )
     return key or "none"
+
+
+def _read_key(path: Path) -> str:
+    try:
+        mode, key = stat.S_IMODE(path.stat().st_mode), path.read_text().strip()
+    except OSError as error:
+        raise GenerationError(f"key_file: {path}: {error.strerror}; correct the path") from error
+    if mode & 0o077:
+        raise GenerationError(f"key_file: {path}: others can read it; run `chmod 600 {path}`")
+    return key

@@ -1,7 +1,7 @@
 """What every kind of LLM offers: answers to rendered prompts, however they are batched."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -30,19 +30,32 @@ class Writer(Protocol):
             GenerationError: the server can't be reached.
         """
 
-    def write(self, prompts: Sequence[list[Turn]], seeds: Sequence[int]) -> list[Answer]:
-        """Answer each prompt.
+    def write(
+        self,
+        prompts: Sequence[list[Turn]],
+        seeds: Sequence[int],
+        done: Container[int] = frozenset(),
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer prompts, and yield each answer as soon as it is there.
+
+        A model in this process may answer a prompt of ``done`` again, so that its batches are the
+        same whatever was done before; a server is never asked again.
 
         Args:
             prompts: N conversations, each ending with the question.
             seeds: N seeds; with sampling, an answer depends on its own seed only.
+            done: places of prompts that have an answer already.
 
-        Returns:
-            N answers in the order of the prompts.
+        Yields:
+            Place among the prompts, and the answer; in any order.
 
         Raises:
-            GenerationError: the server refuses, or fails again and again.
+            GenerationError: the server refuses, or fails again and again; what was under way has
+                been yielded before.
         """
+
+    def cancel(self) -> None:
+        """Ask nothing more: ``write`` yields what is under way and ends."""
 
     def close(self) -> None:
         """Release what the writer holds."""

@@ -1,7 +1,6 @@
 """Batched decoding with ``generate``, shared by causal and encoder-decoder models."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -10,12 +9,13 @@ from transformers import GenerationConfig
 
 from clipdiff.config.sections import LLM, Generate
 from clipdiff.llm.base import Answer, cut_at_stop
+from clipdiff.llm.batches import BatchWriter
 from clipdiff.llm.checkpoints import load_checkpoint, max_positions
-from clipdiff.llm.prompts import Prompt, Turn
+from clipdiff.llm.prompts import Prompt
 from clipdiff.llm.sampling import sampler
 
 
-class DecodingWriter(ABC):
+class DecodingWriter(BatchWriter):
     """A model in this process that writes token by token."""
 
     auto: ClassVar[Any]
@@ -40,40 +40,23 @@ class DecodingWriter(ABC):
         )
 
     @abstractmethod
-    def encode(self, prompts: Sequence[list[Turn]]) -> list[list[int]]:
-        """Return the token ids of each prompt, unpadded."""
-
-    @abstractmethod
-    def room(self) -> int:
-        """Return how many prompt tokens fit."""
-
-    @abstractmethod
     def prompt_columns(self, width: int) -> int:
         """Return how many columns of ``generate``'s output come before the answer."""
 
-    def write(self, prompts: Sequence[list[Turn]], seeds: Sequence[int]) -> list[Answer]:
-        """Answer each prompt; see :meth:`clipdiff.llm.base.Writer.write`.
-
-        A prompt that does not fit gets an empty answer with finish reason ``length``.
-        """
-        encoded, room = self.encode(prompts), self.room()
-        answers = [Answer("", "length", len(ids), 0) for ids in encoded]
-        fitting = [row for row, ids in enumerate(encoded) if len(ids) <= room]
-        for rows in length_sorted_batches(fitting, encoded, self.batch):
-            written = self._write_batch([encoded[r] for r in rows], [seeds[r] for r in rows])
-            for row, answer in zip(rows, written, strict=True):
-                answers[row] = answer
-        return answers
-
-    @torch.inference_mode()
-    def _write_batch(self, encoded: list[list[int]], seeds: list[int]) -> list[Answer]:
-        inputs = self.tokenizer.pad(
+    def inputs(self, encoded: list[list[int]]) -> dict[str, Any]:
+        """Return padded ids (N, L) and their mask, both int64, for ``generate``."""
+        padded = self.tokenizer.pad(
             {"input_ids": encoded}, padding_side=self.padding_side, return_tensors="pt"
         ).to(self.model.device)
-        before = self.prompt_columns(inputs.input_ids.shape[1])
+        return {"input_ids": padded.input_ids, "attention_mask": padded.attention_mask}
+
+    @torch.inference_mode()
+    def answer(self, encoded: list[list[int]], seeds: list[int]) -> list[Answer]:
+        """Answer one batch of encoded prompts."""
+        inputs = self.inputs(encoded)
+        before = self.prompt_columns(inputs["input_ids"].shape[1])
         output = self.model.generate(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask,
+            **inputs,
             generation_config=self.config,
             logits_processor=sampler(self.generate, seeds, before),
             **({"stop_strings": self.stop, "tokenizer": self.tokenizer} if self.stop else {}),
@@ -94,19 +77,6 @@ class DecodingWriter(ABC):
             reason = "stop" if has_end or whole != text else "length"
             answers.append(Answer(whole.strip(), reason, len(prompt), len(ids)))
         return answers
-
-    def close(self) -> None:
-        """Drop the model."""
-        del self.model
-
-
-def length_sorted_batches(
-    rows: Sequence[int], encoded: Sequence[list[int]], size: int
-) -> Iterator[list[int]]:
-    """Yield batches of rows of like prompt length, so that little is padding."""
-    ordered = sorted(rows, key=lambda row: len(encoded[row]))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
 
 
 def context_room(writer: DecodingWriter, reserved: int) -> int:

@@ -14,13 +14,13 @@ from transformers import AutoModelForMaskedLM
 from clipdiff.config.sections import LLM, Generate
 from clipdiff.errors import ModelError
 from clipdiff.llm.base import Answer
+from clipdiff.llm.batches import BatchWriter
 from clipdiff.llm.checkpoints import load_checkpoint, max_positions
-from clipdiff.llm.decoding import length_sorted_batches
 from clipdiff.llm.prompts import MASK, Prompt, Turn, as_text
 from clipdiff.llm.sampling import sampler
 
 
-class MaskedWriter:
+class MaskedWriter(BatchWriter):
     """``AutoModelForMaskedLM``; the answer is the filled scaffold without the captions."""
 
     def __init__(self, definition: LLM, generate: Generate, prompt: Prompt):
@@ -36,22 +36,21 @@ class MaskedWriter:
             raise ModelError(f"prompt {prompt.version}: has no {MASK} slots; kind 'masked' needs")
         self.banned = banned_tokens(self.tokenizer, self.model.config.vocab_size)
 
-    def write(self, prompts: Sequence[list[Turn]], seeds: Sequence[int]) -> list[Answer]:
-        """Answer each prompt; see :meth:`clipdiff.llm.base.Writer.write`.
-
-        A prompt that does not fit gets an empty answer with finish reason ``length``.
-        """
+    def encode(self, prompts: Sequence[list[Turn]]) -> list[list[int]]:
+        """Return token ids, with the model's own mask token in the slots."""
         mask = self.tokenizer.mask_token
-        texts = [as_text(turns).replace(MASK, mask) for turns in prompts]
-        encoded = self.tokenizer(texts).input_ids
-        answers = [Answer("", "length", len(ids), 0) for ids in encoded]
-        room = max_positions(self.model, self.tokenizer)
-        fitting = [row for row, ids in enumerate(encoded) if len(ids) <= room]
-        for rows in length_sorted_batches(fitting, encoded, self.batch):
-            filled = self._fill([encoded[r] for r in rows], [seeds[r] for r in rows])
-            for row, text in zip(rows, filled, strict=True):
-                answers[row] = Answer(text, "stop", len(encoded[row]), len(self.slots))
-        return answers
+        return self.tokenizer([as_text(turns).replace(MASK, mask) for turns in prompts]).input_ids
+
+    def room(self) -> int:
+        """The answer stands within the prompt."""
+        return max_positions(self.model, self.tokenizer)
+
+    def answer(self, encoded: list[list[int]], seeds: list[int]) -> list[Answer]:
+        """Answer one batch of encoded prompts."""
+        texts, count = self._fill(encoded, seeds), len(self.slots)
+        return [
+            Answer(text, "stop", len(ids), count) for text, ids in zip(texts, encoded, strict=True)
+        ]
 
     @torch.inference_mode()
     def _fill(self, encoded: list[list[int]], seeds: list[int]) -> list[str]:
@@ -97,10 +96,6 @@ class MaskedWriter:
             noisy = draw(flat, scores.reshape(-1, size)).view(scores.shape)
         chosen = noisy.argmax(-1)
         return chosen, probability.gather(-1, chosen[..., None])[..., 0]
-
-    def close(self) -> None:
-        """Drop the model."""
-        del self.model
 
 
 def least_confident(confidence: Tensor, count: int) -> Tensor:

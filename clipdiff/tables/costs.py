@@ -1,23 +1,46 @@
-"""What the run cost: Snakemake's benchmark files, summed by rule."""
+"""What the run cost: Snakemake's benchmark files, summed by rule and by LLM."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
 
+COLUMNS = ["rule", "llm", "seconds", "gpu_seconds", "mb"]
+# in the column `resources` of benchmark-extended: what SLURM was asked for
+GPUS = re.compile(r"gpu(?::[A-Za-z]\w*)?:(\d+)|\bgpus?\W+(\d+)")
 
-def rule_costs(folder: Path) -> pd.DataFrame:
-    """Return jobs, hours of wall time and largest memory of each rule; empty without files.
+
+def job_costs(folder: Path) -> pd.DataFrame:
+    """Return rule, LLM, wall seconds, GPU seconds and largest memory (MB) of each job.
 
     Args:
-        folder: ``results/benchmarks``; its first path part names the rule.
+        folder: ``results/benchmarks``; a file lies at ``{rule}.tsv``, ``{rule}/{llm}.tsv`` or
+            ``{rule}/{llm}/{loss}/seed{seed}.tsv``.
     """
     rows = []
     for path in sorted(folder.rglob("*.tsv")):
         table = pd.read_csv(path, sep="\t", na_values="-")
-        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        rows.append({"rule": rule, "seconds": table["s"].sum(), "mb": table["max_rss"].max()})
-    if not rows:
-        return pd.DataFrame(columns=["rule", "jobs", "seconds", "mb"])
-    grouped = pd.DataFrame(rows).groupby("rule", sort=False)
-    costs = grouped.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), mb=("mb", "max"))
-    return costs.sort_values("seconds", ascending=False).reset_index()
+        rule, *cell = path.relative_to(folder).with_suffix("").parts
+        llm = re.sub(r"\.\d+of\d+$", "", cell[0]) if cell else ""
+        seconds = table["s"].sum()
+        gpus = asked_gpus(str(table["resources"].iloc[-1])) if "resources" in table else 0
+        rows.append([rule, llm, seconds, seconds * gpus, table["max_rss"].max()])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def summed(jobs: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Return the costs by ``rule`` or ``llm``, largest first; jobs of no LLM are left out then."""
+    grouped = jobs[jobs[by] != ""].groupby(by, sort=False)
+    costs = grouped.agg(
+        jobs=("seconds", "size"),
+        seconds=("seconds", "sum"),
+        gpu_seconds=("gpu_seconds", "sum"),
+        mb=("mb", "max"),
+    )
+    return costs.sort_values("seconds", ascending=False).reset_index(names="name")
+
+
+def asked_gpus(resources: str) -> int:
+    """Return how many GPUs a job's resources name, as ``gres="gpu:h100:2"`` or ``gpu=2``."""
+    found = GPUS.search(resources)
+    return int(found[1] or found[2]) if found else 0

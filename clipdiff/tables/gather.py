@@ -10,7 +10,7 @@ from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, written_whole
 from clipdiff.grid import Results, Variant, all_variants
 from clipdiff.tables.comparisons import compare
-from clipdiff.tables.costs import rule_costs
+from clipdiff.tables.costs import job_costs
 from clipdiff.tables.draw import draw_figures
 from clipdiff.tables.examples import SCORE, scored_pairs, shown_cell, written_pairs
 from clipdiff.tables.llms import describe_texts
@@ -59,7 +59,7 @@ def gather(settings: GatherSettings, root: Path) -> None:
         tests=tests,
         texts=texts,
         written=written_pairs(files, settings.llms, captions, WRITTEN_PAIRS, draw.seed),
-        costs=rule_costs(root / "benchmarks"),
+        costs=job_costs(root / "benchmarks"),
         provenances=provenances,
     )
     write_report(evidence, root / "figures", root / "report.html")

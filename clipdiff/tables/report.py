@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from clipdiff.config.stages import GatherSettings
 from clipdiff.files import written_whole
+from clipdiff.tables.costs import summed
 from clipdiff.tables.examples import Picture, WrittenPair, decode
 from clipdiff.tables.figures.style import INK
 from clipdiff.tables.measures import (
@@ -72,7 +73,10 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         texts=evidence.texts.to_dict("records"),
         drops=[name for name in evidence.texts if name.startswith("dropped: ")],
         written=evidence.written,
-        costs=evidence.costs.to_dict("records"),
+        costs={
+            title: summed(evidence.costs, by).to_dict("records")
+            for title, by in (("Step", "rule"), ("Texts by", "llm"))
+        },
         facts=provenance_facts(evidence.provenances),
     )
     with written_whole(page) as scratch:

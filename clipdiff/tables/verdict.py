@@ -12,6 +12,9 @@ from clipdiff.stats.variance import variance_shares
 from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT, reported_splits
 from clipdiff.tables.summary import best_cell, p_text, select
 
+CHANCE = 0.5  # of difference accuracy
+LEAK = 0.03  # how far above both chance and pretrained the shuffled texts may come
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -108,10 +111,25 @@ def _controls(rows: pd.DataFrame) -> str:
             f"({survivors} of {len(part)} better than pretrained after Holm)"
         )
     grid = rows.loc[rows["kind"] == "cell", "gain"]
+    leak = _shuffled(rows)
     return (
         f"The grid's cells gain {grid.min():+.3f} to {grid.max():+.3f}. The same finetuning on "
-        "other texts: " + "; ".join(parts) + ". Texts given to the wrong pairs (shuffled) must "
-        "gain nothing; what captions gain is not due to differences."
+        f"other texts: {'; '.join(parts)}. What captions gain is not due to differences.{leak}"
+    )
+
+
+def _shuffled(rows: pd.DataFrame) -> str:
+    """Say whether texts of the wrong pairs teach more than chance; empty without that control."""
+    reached = rows.loc[rows["llm"].str.startswith("shuffled-"), "mean"]
+    if reached.empty:
+        return ""
+    before = rows.loc[rows["kind"] == "pretrained", "mean"].iloc[0]
+    bound = max(before, CHANCE)
+    fine = reached.max() <= bound + LEAK
+    return (
+        f" Texts given to the wrong pairs (shuffled) reach {reached.max():.3f}, where chance or "
+        f"the pretrained CLIP has {bound:.3f}: "
+        + ("they teach no differences." if fine else "more than they should; the evaluation leaks.")
     )
 
 

@@ -56,7 +56,29 @@ def test_check_never_prints_a_key(tmp_path: Path) -> None:
     with_key, without = clipdiff(*command, MY_KEY="sk-secret"), clipdiff(*command)
     assert (with_key.returncode, without.returncode) == (0, 1)
     assert "sk-secret" not in with_key.stdout + with_key.stderr
-    assert "environment variable MY_KEY" in without.stdout
+    assert "its key in the variable MY_KEY" in without.stdout
+
+
+def test_check_of_a_cluster_begins_with_its_commands(tmp_path: Path) -> None:
+    done = clipdiff("check", "--cluster", "profiles/slurm", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "missing sbatch is not on PATH; run this on a login node" in done.stdout
+    done = clipdiff("check", "--cluster", tmp_path)
+    assert done.returncode != 0
+    assert "config.yaml: no SLURM profile" in done.stderr
+
+
+def test_estimate_gives_tokens_and_money(tmp_path: Path) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        "llms: [paid, bert]\n"
+        "llm_definitions: {paid: {kind: api, model: m, prompt: plain, max_new_tokens: 50, "
+        'base_url: "https://api.example.org/v1", price: {input: 0, output: 1000}}}\n'
+    )
+    text = clipdiff("estimate", "--config", "config.yaml", "--config", preset).stdout
+    (line,) = [line for line in text.splitlines() if "generate paid" in line]
+    assert "3000 answers" in line
+    assert " 75.00 " in line  # 3,000 answers of 25 tokens, 1,000 for a million
 
 
 def test_estimate_counts_jobs_and_pairs() -> None:

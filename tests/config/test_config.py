@@ -40,7 +40,7 @@ def test_default_grid_has_36_cells_9_controls_and_pretrained() -> None:
 
 
 def test_every_preset_is_valid_over_the_default() -> None:
-    presets = sorted(Path("config").glob("*.yaml"))
+    presets = sorted(Path("config").rglob("*.yaml"))
     assert presets
     for preset in presets:
         assert trained_variants(load_config(DEFAULT, preset))

@@ -1,10 +1,13 @@
 """Tiny random models of every kind, built once, and a real HTTP server that misbehaves on order."""
 
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -99,15 +102,17 @@ def settings() -> Callable[..., GenerateSettings]:
 
 
 Reply = tuple[int, dict[str, str], str]
+Fault = Literal["reset", "half", "hang"]  # the connection breaks, the reply breaks, there is none
 
 
 class Server:
     """An HTTP server that follows a script; when it is over, every request is answered well."""
 
     def __init__(self) -> None:
-        self.script: list[Reply | None] = []  # None is a good answer
+        self.script: list[Reply | Fault | None] = []  # None is a good answer
         self.bodies: list[dict] = []
         self.keys: list[str] = []
+        self.paid: list[str] = []  # prompts with a good answer, sent to its last byte
         self.hang_after: int | None = None  # requests answered before all others wait for ever
         self.lock = threading.Lock()
         outer = self
@@ -120,15 +125,27 @@ class Server:
                     outer.keys.append(self.headers.get("Authorization", ""))
                     scripted = outer.script.pop(0) if outer.script else None
                     hangs = outer.hang_after is not None and len(outer.bodies) > outer.hang_after
-                if hangs:
-                    threading.Event().wait(300)
+                if hangs or scripted == "hang":
+                    threading.Event().wait(300 if hangs else 2)
                     return
+                if scripted == "reset":
+                    linger = struct.pack("ii", 1, 0)  # closing sends RST
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.connection.close()
+                    return
+                if scripted == "half":
+                    text = good(body)[2]
+                    scripted = 200, {"Content-Length": str(len(text))}, text[:-30]
                 status, headers, text = scripted or good(body)
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(text.encode())
+                if scripted is None:
+                    self.wfile.flush()
+                    with outer.lock:
+                        outer.paid.append(body.get("prompt") or json.dumps(body["messages"]))
 
             def log_message(self, *args: object) -> None:
                 pass

@@ -1,5 +1,6 @@
 """The API kind against a real HTTP server that fails on purpose."""
 
+import email.utils
 import json
 import logging
 import time
@@ -8,7 +9,7 @@ import pytest
 
 from clipdiff.config.sections import LLM, Generate
 from clipdiff.errors import GenerationError
-from clipdiff.llm import api, prompts
+from clipdiff.llm import api, prompts, retries
 
 KEY = "sk-very-secret-123"
 BUSY = '{"error": {"message": "slow down", "type": "rate_limit"}}'
@@ -26,7 +27,8 @@ def ask(server, asked, monkeypatch):
         writer = api.ApiWriter(definition, Generate(temperature=temperature), chosen)
         turns = [chosen.turns("difference", *pair) for pair in asked]
         try:
-            return writer.write(turns, list(range(len(turns))))
+            answers = dict(writer.write(turns, list(range(len(turns)))))
+            return [answers[place] for place in range(len(turns))]
         finally:
             writer.close()
 
@@ -61,11 +63,15 @@ def test_chat_endpoint_and_seeds(ask, asked, server) -> None:
         (200, {}, '{"choices": []}'),
         (200, {}, '{"id": "1", "choi'),
         (200, {}, '{"choices": [{"index": 3, "text": "not yours", "finish_reason": "stop"}]}'),
+        "reset",
+        "half",
+        "hang",
     ],
-    ids=["429", "500", "503", "empty", "half", "index"],
+    ids=["429", "500", "503", "empty", "json", "index", "reset", "half", "hang"],
 )
 def test_passing_failures_are_asked_again(ask, asked, server, reply, monkeypatch) -> None:
-    monkeypatch.setattr(api, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(retries, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.5)
     server.script = [reply, None, reply]
     assert [a.text for a in ask()] == [f"About First: {first}" for first, _ in asked]
     assert len(server.bodies) == len(asked) + 2
@@ -78,7 +84,31 @@ def test_retry_after_is_honoured(ask, server) -> None:
     assert time.monotonic() - began >= 1
 
 
+def test_retry_after_may_be_a_date() -> None:
+    soon = email.utils.formatdate(time.time() + 30, usegmt=True)
+    assert 28 < retries.seconds_asked({"retry-after": soon}) <= 30
+    assert retries.seconds_asked({"retry-after": "soon"}) is None
+    assert retries.seconds_asked({}) is None
+
+
+def test_a_used_up_quota_stops_at_once(ask, server) -> None:
+    told = '{"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}'
+    server.script = [None, (429, {}, told)]
+    with pytest.raises(GenerationError, match=r"the quota is used up: .*Finished answers are kept"):
+        ask(batch=1)
+    assert len(server.bodies) == 2
+
+
+def test_requests_and_tokens_a_minute_are_limited(ask, server) -> None:
+    """Seven requests: 600 a minute leave 0.1 s between two; 7,200 tokens a minute too (12 each)."""
+    for limit in ({"requests_per_minute": 600}, {"tokens_per_minute": 7200}):
+        began = time.monotonic()
+        ask(batch=1, **limit)
+        assert time.monotonic() - began >= 0.6
+
+
 def test_a_server_that_stays_down(ask, server, monkeypatch) -> None:
+    monkeypatch.setattr(retries, "MAX_RETRIES", 1)
     monkeypatch.setattr(api, "MAX_RETRIES", 1)
     server.script = [(500, {"retry-after-ms": "5"}, "oops")] * 40
     with pytest.raises(GenerationError, match=r"failed 2 times in a row.*run again"):
@@ -100,6 +130,19 @@ def test_a_missing_key_is_named(ask, monkeypatch) -> None:
     monkeypatch.delenv("THE_KEY")
     with pytest.raises(GenerationError, match="no API key; set the environment variable THE_KEY"):
         ask(base_url="https://api.example.org/v1")
+
+
+def test_a_key_of_a_file_that_others_cannot_read(ask, server, tmp_path) -> None:
+    path = tmp_path / "key"
+    path.write_text("sk-from-a-file\n")
+    path.chmod(0o640)
+    with pytest.raises(GenerationError, match=r"others can read it; run `chmod 600"):
+        ask(key_file=str(path))
+    path.chmod(0o600)
+    ask(key_file=str(path))
+    assert set(server.keys) == {"Bearer sk-from-a-file"}
+    with pytest.raises(GenerationError, match=r"key_file: .*gone: No such file"):
+        ask(key_file=str(tmp_path / "gone"))
 
 
 def test_a_prompt_too_long_for_the_server(ask, server) -> None:

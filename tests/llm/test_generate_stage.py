@@ -1,5 +1,6 @@
 """The generate stage: the columns, and shards that are reused only where they still hold."""
 
+import json
 import os
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 
 from clipdiff.config.sections import LLM
 from clipdiff.errors import ConfigError, DataError, GenerationError
-from clipdiff.llm.generate import generate, identity
+from clipdiff.llm.generate import Part, generate, generate_part, identity
 
 COLUMNS = ["pair_id", "text", "llm", "model", "prompt_version", "seed", "finish_reason"]
 COLUMNS += ["prompt_tokens", "completion_tokens"]
@@ -27,7 +28,8 @@ def run(data):
 
 def shards(data) -> dict[str, int]:
     """Return the shards that are there and when each was written."""
-    return {p.name: p.stat().st_mtime_ns for p in (data / "generations/.shards/x").iterdir()}
+    folder = data / "generations/.answers/x"
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
 
 
 def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -> None:
@@ -40,7 +42,7 @@ def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -
     before = shards(data)
     assert len(before) == 3
     gone = sorted(before)[1]
-    (data / "generations/.shards/x" / gone).unlink()
+    (data / "generations/.answers/x" / gone).unlink()
     (data / "generations/x.parquet").unlink()
     pd.testing.assert_frame_equal(run(chosen), table)
     after = shards(data)
@@ -50,7 +52,7 @@ def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -
 def test_a_truncated_shard_is_asked_again(data, run, entry, settings) -> None:
     chosen = settings(entry("t5"))
     table = run(chosen)
-    broken = next((data / "generations/.shards/x").iterdir())
+    broken = next((data / "generations/.answers/x").iterdir())
     broken.write_bytes(broken.read_bytes()[:100])
     pd.testing.assert_frame_equal(run(chosen), table)
 
@@ -86,7 +88,7 @@ def test_retrained_weights_and_changed_captions_are_noticed(
     pairs.to_parquet(data / "data/pairs.parquet")
     asked = len(server.bodies)
     assert run(served)["text"][4] == "About First: a zebra"
-    assert len(server.bodies) == asked + 3  # its shard only
+    assert len(server.bodies) == asked + 1
 
 
 def test_a_new_seed_asks_again(data, run, settings, server) -> None:
@@ -95,23 +97,80 @@ def test_a_new_seed_asks_again(data, run, settings, server) -> None:
     assert len({body["seed"] for body in server.bodies}) == 14
 
 
-def test_finished_shards_outlive_a_failure(data, run, settings, server) -> None:
-    """The key expires in the second shard: the first is not paid again."""
+def test_answers_outlive_a_failure(data, run, settings, server) -> None:
+    """The key expires at the fifth question: four are not paid again."""
     denied = (401, {}, '{"error": {"message": "expired"}}')
     chosen = settings(api(server, batch=1))
     run(chosen)
     for name in shards(data):
-        (data / "generations/.shards/x" / name).unlink()
+        (data / "generations/.answers/x" / name).unlink()
     (data / "generations/x.parquet").unlink()
     server.bodies.clear()
-    server.script = [*[None] * 3, denied]
+    server.script = [*[None] * 4, denied]
     with pytest.raises(GenerationError, match="expired"):
         run(chosen)
     assert not (data / "generations/x.parquet").exists()
     assert len(shards(data)) == 1
     before = len(server.bodies)
     assert len(run(chosen)) == 7
-    assert len(server.bodies) - before == 4
+    assert len(server.bodies) - before == 3
+
+
+def test_a_setting_changed_back_asks_nothing(data, run, settings, server) -> None:
+    run(settings(api(server)))
+    changed = run(settings(api(server, max_new_tokens=5)))
+    asked = len(server.bodies)
+    run(settings(api(server, batch=2), shard_rows=5))
+    assert len(server.bodies) == asked == 2 * len(changed)
+
+
+def test_half_a_line_of_a_killed_job_is_no_answer(data, run, settings, server) -> None:
+    chosen = settings(api(server))
+    run(chosen)
+    folder = data / "generations/.answers/x"
+    rows = pd.concat([pd.read_parquet(path) for path in folder.glob("*.parquet")])
+    for path in folder.iterdir():
+        path.unlink()
+    lines = rows.head(3).to_json(orient="records", lines=True)
+    (folder / "journal-1of1.jsonl").write_text(lines[: -len(lines) // 6])
+    asked = len(server.bodies)
+    assert run(chosen)["text"].str.startswith("About First: ").all()
+    assert len(server.bodies) - asked == 5
+    assert not list(folder.glob("*.jsonl"))
+
+
+def test_jobs_share_the_questions_and_the_stage_takes_their_answers(data, settings, server) -> None:
+    chosen = settings(api(server), jobs=2)
+    inputs = data / "data/captions.parquet", data / "data/pairs.parquet"
+    output = data / "generations/x.parquet"
+    for number, rows in ((1, 4), (2, 3)):  # shards of three: the first and third, the second
+        generate_part(chosen, *inputs, output, Part(number, 2))
+        facts = json.loads((output.with_suffix(".parts") / f"{number}of2.json").read_text())
+        assert (facts["rows"], facts["tokens"]) == (rows, rows * 12)
+    assert len(server.bodies) == 7
+    generate(chosen, *inputs, output)
+    assert len(server.bodies) == 7
+    assert pd.read_parquet(output)["pair_id"].tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("text", ["3", "0of2", "3of2", "aofb"])
+def test_a_share_that_is_none(text) -> None:
+    with pytest.raises(ConfigError, match=f"--part: got '{text}'"):
+        Part.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("limit", "paid"),
+    [({"max_tokens_total": 36}, 3), ({"max_tokens_total": 37}, 4), ({"max_cost": 60e-6}, 4)],
+)
+def test_a_spent_budget_stops_and_keeps_all(data, run, settings, server, limit, paid) -> None:
+    """An answer is 7 tokens in and 5 out: 12 tokens, or 7 + 2 x 5 = 17 millionths."""
+    definition = api(server, batch=1, price={"input": 1, "output": 2})
+    for _ in range(2):  # a rerun has no budget of its own
+        with pytest.raises(GenerationError, match=f"{7 - paid} answers still missing"):
+            run(settings(definition, **limit))
+        assert len(server.bodies) == paid
+    assert len(run(settings(definition))) == len(server.bodies) == 7
 
 
 def test_rewrites_ask_about_train_captions(data, run, entry, settings) -> None:

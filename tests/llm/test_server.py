@@ -66,11 +66,12 @@ def test_sampling_through_a_local_server_follows_the_seed(entry, asked) -> None:
     turns = [prompt.turns("difference", *pair) for pair in asked[:3]]
     writer = open_writer(entry("gpt2", kind="api"), Generate(temperature=1.0), prompt)
     try:
-        first, again = writer.write(turns, [5, 6, 7]), writer.write(turns[::-1], [7, 6, 5])
-        other = writer.write(turns, [8, 9, 10])
+        first = dict(writer.write(turns, [5, 6, 7]))
+        again = dict(writer.write(turns[::-1], [7, 6, 5]))
+        other = dict(writer.write(turns, [8, 9, 10]))
     finally:
         writer.close()
-    assert first == again[::-1]
+    assert first == {2 - place: answer for place, answer in again.items()}
     assert first != other
 
 
@@ -94,7 +95,7 @@ def test_the_server_dies_with_a_job_that_is_killed(models: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_job_asks_again_only_what_is_missing(data, server, settings) -> None:
-    """kill -9 in the second shard, then a rerun: the first shard is not paid twice."""
+    """kill -9 in the second shard, then a rerun: no answer is paid twice."""
     definition = LLM(kind="api", model="m", prompt="completion", base_url=server.url, batch=1)
     chosen = settings(definition)
     paths = [data / "data/captions.parquet", data / "data/pairs.parquet", data / "g/x.parquet"]
@@ -113,6 +114,6 @@ def test_a_killed_job_asks_again_only_what_is_missing(data, server, settings) ->
     server.hang_after = None
     assert len(server.bodies) == 5
     generate(chosen, *paths)
-    assert len(server.bodies) == 5 + 4
+    assert len(server.bodies) == 5 + 3  # the fifth had no answer
     table = pd.read_parquet(paths[2])
     assert table["pair_id"].tolist() == list(range(7))

@@ -5,7 +5,7 @@ import torch
 
 from clipdiff.config.sections import Generate
 from clipdiff.errors import ModelError
-from clipdiff.llm import prompts
+from clipdiff.llm import causal, prompts
 from clipdiff.llm.base import Answer, row_seed
 from clipdiff.llm.masked import banned_tokens, least_confident, sentence_case
 from clipdiff.llm.registry import open_writer
@@ -21,9 +21,9 @@ def ask(asked):
         prompt = prompts.load(definition.prompt)
         writer = open_writer(definition, Generate(**generate), prompt)
         turns = [prompt.turns("difference", *asked[row]) for row in order]
-        written = writer.write(turns, [row_seed(0, row) for row in order])
+        written = dict(writer.write(turns, [row_seed(0, row) for row in order]))
         writer.close()
-        return dict(zip(order, written, strict=True))
+        return {row: written[place] for place, row in enumerate(order)}
 
     return answers
 
@@ -38,6 +38,22 @@ def test_answers_do_not_depend_on_the_batch(ask, entry, name, temperature) -> No
     assert part == {row: together[row] for row in (5, 1, 2)}
     assert all(answer.prompt_tokens > 0 for answer in together.values())
     assert len({answer.text for answer in together.values()}) > (1 if temperature else 0)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert"])
+def test_batches_stay_the_same_whatever_is_done(entry, asked, name) -> None:
+    """Seven prompts in batches of three: the batch that lacks one is answered whole."""
+    definition = entry(name, batch=3)
+    prompt = prompts.load(definition.prompt)
+    writer = open_writer(definition, Generate(), prompt)
+    turns, seeds = [prompt.turns("difference", *pair) for pair in asked], list(range(7))
+    whole = dict(writer.write(turns, seeds))
+    first = list(whole)[:3]  # in the order of the batches
+    again = dict(writer.write(turns, seeds, done=set(range(7)) - {first[1]}))
+    assert again == {place: whole[place] for place in first}
+    assert list(writer.write(turns, seeds, done=range(7))) == []
+    writer.cancel()
+    assert list(writer.write(turns, seeds)) == []
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -66,6 +82,21 @@ def test_greedy_equals_a_plain_loop(ask, asked, entry) -> None:
         assert answers[row].text == text.strip()
 
 
+def test_a_shared_prefix_changes_no_answer(entry, asked, monkeypatch) -> None:
+    """Examples before every question are read once; answers stay those of whole prompts."""
+    definition = entry("llama", batch=7, max_new_tokens=12)
+    shown = [{"caption_1": a, "caption_2": b, "answer": "They differ."} for a, b in asked[:2]]
+    prompt = prompts.load("chat").model_copy(
+        update={"examples": {"difference": [prompts.Example(**each) for each in shown]}}
+    )
+    turns = [prompt.turns("difference", *pair) for pair in asked]
+    writer = open_writer(definition, Generate(), prompt)
+    shared = dict(writer.write(turns, list(range(7))))
+    assert len(writer.prefix) > 40
+    monkeypatch.setattr(causal, "SHORTEST_PREFIX", 10**6)
+    assert dict(writer.write(turns, list(range(7)))) == shared
+
+
 def test_chat_template_goes_around_the_question(entry) -> None:
     prompt = prompts.load("chat")
     writer = open_writer(entry("llama"), Generate(), prompt)
@@ -81,7 +112,8 @@ def test_prompt_longer_than_the_context_gives_an_empty_answer(entry, asked) -> N
         writer = open_writer(entry(name), Generate(), prompt)
         questions = ("zebra q " * 300, "a dog"), asked[1]
         turns = [prompt.turns("difference", *pair) for pair in questions]
-        long, short = writer.write(turns, [0, 0])
+        answers = dict(writer.write(turns, [0, 0]))
+        long, short = answers[0], answers[1]
         assert (long.text, long.finish_reason, long.completion_tokens) == ("", "length", 0)
         assert short.completion_tokens > 0
 
@@ -99,7 +131,8 @@ def test_masked_slots_stay_their_own_when_a_caption_names_the_mask(entry) -> Non
     prompt = prompts.load("scaffold")
     writer = open_writer(entry("bert"), Generate(), prompt)
     turns = [prompt.turns("difference", "[MASK] [MASK]", "a cat")]
-    assert writer.write(turns, [0])[0].text.startswith("The first shows ")
+    ((_, answer),) = writer.write(turns, [0])
+    assert answer.text.startswith("The first shows ")
 
 
 def test_least_confident_slots_are_masked_again() -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from clipdiff.config.stages import GatherSettings
+from clipdiff.tables.costs import job_costs, summed
 from clipdiff.tables.measures import figure_names
 from clipdiff.tables.report import duration, inline_svg
 
@@ -64,7 +65,7 @@ def test_page_is_whole_and_needs_nothing_else(built, page):
     assert not found.unnamed
     settings: GatherSettings = built.settings()
     assert found.counts["svg"] == len(figure_names(settings.evaluate.tasks))
-    assert found.counts["table"] == 2 * 2 + 2  # splits x weights, what LLMs wrote, cost
+    assert found.counts["table"] == 2 * 2 + 3  # splits x weights, what LLMs wrote, cost twice
     assert found.counts["img"] == 2 * 3
 
 
@@ -75,6 +76,7 @@ def test_page_says_what_the_tables_say(built, page):
     assert "4 of 4 cells are better" in text
     assert "Does the LLM matter? Yes." in text
     assert "The best on the validation split is llama2" in text
+    assert "where chance or the pretrained CLIP has 0.500: they teach no differences" in text
     assert "23.5" not in text
     assert "24 s" in text  # two jobs of training, 12.5 s and 11.0 s
 
@@ -127,3 +129,24 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     figures = len(figure_names(built.config.evaluate.tasks))
     assert f'"tables":6,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
+
+
+def test_costs_by_rule_and_by_llm(tmp_path):
+    header = "s\th:m:s\tmax_rss\tresources\n"
+    for name, line in {
+        "embed": "5.0\t0:00:05\t100.0\t{'mem_mb': 8000}",
+        "generate_part/llama2.1of2": "60.0\t0:01:00\t-\t{'gres': 'gpu:a100:2'}",
+        "train/llama2/hinge/seed0": "10.0\t0:00:10\t300.0\t{'gpu': 1, 'mem_mb': 1}",
+        "train/bert/hinge/seed0": "20.0\t0:00:20\t200.0\t{'slurm_partition': 'gpu'}",
+    }.items():
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(header + line + "\n")
+    jobs = job_costs(tmp_path)
+    by_rule = summed(jobs, "rule").set_index("name")
+    assert by_rule["seconds"].to_dict() == {"generate_part": 60, "train": 30, "embed": 5}
+    assert by_rule["gpu_seconds"].to_dict() == {"generate_part": 120, "train": 10, "embed": 0}
+    by_llm = summed(jobs, "llm").set_index("name")
+    assert by_llm["seconds"].to_dict() == {"llama2": 70, "bert": 20}
+    assert by_llm["mb"].to_dict() == {"llama2": 300, "bert": 200}
+    assert summed(job_costs(tmp_path / "none"), "rule").empty

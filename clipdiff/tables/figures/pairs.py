@@ -51,9 +51,9 @@ def _scores(ax: Axes, pair: ScoredPair, reach: float) -> None:
             f"{score:+.3f}", (score, place), (3 if score > 0 else -3, 0), va="center", size=8,
             textcoords="offset points", ha="left" if score > 0 else "right",
         )  # fmt: skip
-        ax.text(-1.5 * reach, place, name, va="center", size=8, color=INK)
+        ax.text(-2.4 * reach, place, name, va="center", size=8, color=INK)
     ax.axvline(0, color=QUIET, lw=0.8)
-    ax.set_xlim(-1.5 * reach, 1.5 * reach)
+    ax.set_xlim(-2.4 * reach, 1.5 * reach)
     ax.set_ylim(1.6, -0.6)
     ax.set_title(pair.attribute, size=8.5, loc="left", pad=3)
     ax.set_axis_off()

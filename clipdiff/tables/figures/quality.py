@@ -8,10 +8,10 @@ from clipdiff.tables.figures.style import COLOURS, QUIET, RC, panels
 from clipdiff.tables.measures import row_kind
 
 COLUMNS = {
-    "kept_share": "kept by the filter",
-    "true_share": "true, of those checked",
-    "distinct_2": "distinct word pairs",
-    "mean_words": "words a text",
+    "kept_share": ("kept by the filter", ".2f"),
+    "true_share": ("true, of those checked", ".2f"),
+    "distinct_2": ("distinct word pairs", ".3f"),
+    "mean_words": ("words a text", ".0f"),
 }
 
 
@@ -21,18 +21,12 @@ def text_quality(texts: pd.DataFrame) -> Figure:
     colours = [COLOURS[0] if row_kind(name) == "cell" else QUIET for name in names]
     with plt.rc_context(RC):
         figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, sharey=True)
-        for ax, (column, title) in zip(axes, COLUMNS.items(), strict=True):
+        for ax, (column, (title, style)) in zip(axes, COLUMNS.items(), strict=True):
             values = texts[column].astype(float)
             ax.barh(names, values.fillna(0), color=colours, height=0.62)
             share = column.endswith("_share")
             for place, value in enumerate(values):
-                text = (
-                    "not checkable"
-                    if pd.isna(value)
-                    else f"{value:.2f}"
-                    if share
-                    else f"{value:.0f}"
-                )
+                text = "not checkable" if pd.isna(value) else format(value, style)
                 offset = 0 if pd.isna(value) else value
                 ax.annotate(text, (offset, place), (3, 0), textcoords="offset points", va="center",
                             size=8)  # fmt: skip

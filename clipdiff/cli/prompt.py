@@ -1,0 +1,33 @@
+"""``clipdiff prompt show``."""
+
+from typing import Annotated
+
+import typer
+
+from clipdiff.cli import options as o
+from clipdiff.config import load_config
+from clipdiff.config.stages import generate_settings
+from clipdiff.grid import Results
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def prompt() -> None:
+    """Look at prompts."""
+
+
+@app.command("show")
+def show(
+    llm: o.LLMName = None,
+    pair: Annotated[int, typer.Option("--pair", help="Its pair_id, or an image_id to reword.")] = 0,
+    config: o.ConfigFiles = o.DEFAULT_CONFIG,
+    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+) -> None:
+    """Show exactly what is sent to an LLM about one pair."""
+    chosen = load_config(*config)
+    settings = generate_settings(chosen, o.chosen_llm(llm, chosen))
+    from clipdiff.llm.preview import preview
+
+    files = Results(results)
+    typer.echo(preview(settings, files.captions, files.pairs, pair))
