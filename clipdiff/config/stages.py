@@ -36,7 +36,7 @@ class GenerateSettings(s.Section):
 class FilterSettings(s.Section):
     """Settings of ``clipdiff filter``; ``llm`` is a row name of the table."""
 
-    version: int = 1
+    version: int = 2
     llm: str
     filter: s.Filter
     clip: s.Clip
@@ -69,15 +69,16 @@ class EvaluateSettings(s.Section):
 
 
 class GatherSettings(s.Section):
-    """Settings of ``clipdiff gather``."""
+    """Settings of ``clipdiff gather``; ``prices`` are those of the entries that have one."""
 
-    version: int = 1
+    version: int = 2
     llms: list[str]
     losses: list[str]
     seeds: list[int]
     controls: s.Controls
     evaluate: s.Evaluate
     gather: s.Gather
+    prices: dict[str, s.Price]
 
 
 def prepare_settings(config: s.Config) -> PrepareSettings:
@@ -135,6 +136,11 @@ def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
 def gather_settings(config: s.Config) -> GatherSettings:
     """Slice for ``gather``."""
     axes: dict[str, Any] = {name: getattr(config, name) for name in ("llms", "losses", "seeds")}
+    entries = {name: config.llm_definitions[name] for name in config.llms}
     return GatherSettings(
-        **axes, controls=config.controls, evaluate=config.evaluate, gather=config.gather
+        **axes,
+        controls=config.controls,
+        evaluate=config.evaluate,
+        gather=config.gather,
+        prices={name: entry.price for name, entry in entries.items() if entry.price},
     )

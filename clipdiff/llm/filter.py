@@ -17,7 +17,8 @@ from clipdiff.llm.verdicts import Judge, Verdict
 log = logging.getLogger(__name__)
 
 COLUMNS = ["pair_id", "image_id_1", "image_id_2", "difference", "kept", "drop_reason"]
-COLUMNS += ["true", "truncated"]
+TOKENS = ["prompt_tokens", "completion_tokens"]
+COLUMNS += ["true", "true_swapped", "truncated", *TOKENS]
 
 
 def filter_differences(
@@ -41,11 +42,12 @@ def filter_differences(
     shown = read_parquet(captions, ("image_id", "caption", "split", "attributes"))
     if settings.llm.startswith("shuffled-"):
         table = shuffled(read_parquet(source, COLUMNS), settings.seed, source)
+        table[TOKENS] = pd.NA  # nothing was asked
     elif source is None:
         table = _captions(settings, shown)
     else:
         table = _answers(settings, shown, pairs, source)
-    table["true"] = _truth(table, shown)
+    table["true"], table["true_swapped"] = _truth(table, shown)
     write_parquet(output, table[COLUMNS])
     _report(settings.llm, table)
     if not table["kept"].any():
@@ -89,7 +91,7 @@ def _answers(
     settings: FilterSettings, shown: pd.DataFrame, pairs: Path, source: Path
 ) -> pd.DataFrame:
     """An LLM's answers, judged beside the captions that it was shown."""
-    raw = read_parquet(source, ("pair_id", "text", "finish_reason"))
+    raw = read_parquet(source, ("pair_id", "text", "finish_reason", *TOKENS))
     compares = not settings.llm.startswith("rewritten-")
     if compares:
         asked = read_parquet(pairs, ("pair_id", "image_id_1", "image_id_2"))
@@ -107,7 +109,9 @@ def _answers(
         for text, reason, *known in zip(rows["text"], rows["finish_reason"], *texts, strict=True)
     ]
     second = rows["image_id_2"] if compares else None
-    return _table(rows["pair_id"], rows["image_id_1"], second, verdicts)
+    return _table(rows["pair_id"], rows["image_id_1"], second, verdicts).assign(
+        **{name: rows[name].astype("Int64") for name in TOKENS}
+    )
 
 
 def _check_joined(image_id: pd.Series, pair_id: pd.Series, source: Path) -> None:
@@ -133,21 +137,27 @@ def _table(
             "kept": [verdict.drop_reason is None for verdict in verdicts],
             "drop_reason": pd.array([v.drop_reason for v in verdicts], dtype="string"),
             "truncated": [verdict.truncated for verdict in verdicts],
+            **dict.fromkeys(TOKENS, nothing),
         }
     )
 
 
-def _truth(table: pd.DataFrame, shown: pd.DataFrame) -> pd.array:
-    """Check every text against its pictures' attributes; null where they or claims are missing."""
+def _truth(table: pd.DataFrame, shown: pd.DataFrame) -> tuple[pd.array, pd.array]:
+    """Check every text against its pictures' attributes; null where they or claims are missing.
+
+    The second array says whether it would be true of the same pictures in the other order.
+    """
     cells = zip(shown["image_id"], shown["attributes"], strict=True)
     known: dict[int, Attributes | None] = {int(i): read_attributes(cell) for i, cell in cells}
     vocabulary = Vocabulary(row for row in known.values() if row)
     second = table["image_id_2"].fillna(table["image_id_1"])
-    verdicts = []
+    verdicts: tuple[list[bool | None], list[bool | None]] = [], []
     for text, *sides in zip(table["difference"], table["image_id_1"], second, strict=True):
         rows = [known.get(int(side)) for side in sides]
-        verdicts.append(is_true(text, *rows, vocabulary) if all(rows) else None)
-    return pd.array(verdicts, dtype="boolean")
+        for found, order in zip(verdicts, (rows, rows[::-1]), strict=True):
+            found.append(is_true(text, *order, vocabulary) if all(rows) else None)
+    as_said, swapped = (pd.array(found, dtype="boolean") for found in verdicts)
+    return as_said, swapped
 
 
 def _report(llm: str, table: pd.DataFrame) -> None:

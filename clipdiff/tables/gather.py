@@ -41,7 +41,7 @@ def gather(settings: GatherSettings, root: Path) -> None:
     tests = compare(settings, [o for o in outcomes if o.measure in MEASURES])
     summary = summarise(long, tests)
     rows = list(dict.fromkeys(v.llm for v in variants if not v.is_pretrained))
-    texts = describe_texts(files, rows)
+    texts = describe_texts(files, rows, settings.prices)
     tables = {"metrics": long, "tests": tests, "summary": summary, "llms": texts}
     write_tables(settings, tables, root / "tables")
     log.info("tables: %d rows of %d variants", len(long), len(variants))

@@ -1,28 +1,38 @@
 """What each LLM wrote: how much was kept, why the rest was not, and how good it is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
 
+from clipdiff.config.sections import Price
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results
 
-COLUMNS = ("pair_id", "difference", "kept", "drop_reason", "true", "truncated")
+COLUMNS = ("pair_id", "difference", "kept", "drop_reason", "true", "true_swapped", "truncated")
+TOKENS = ("prompt_tokens", "completion_tokens")
 
 
-def describe_texts(files: Results, llms: Sequence[str]) -> pd.DataFrame:
+def describe_texts(
+    files: Results, llms: Sequence[str], prices: Mapping[str, Price]
+) -> pd.DataFrame:
     """Return the rows of ``tables/llms.csv``, one a row name of the grid.
 
-    ``true_share`` is over kept texts that can be checked against the attributes; ``distinct_2``
-    is the share of distinct word pairs (Li 2016); ``unique_share`` that of distinct texts. One
-    column a drop reason counts its rows.
+    ``true_share`` is over kept texts that can be checked against the attributes;
+    ``direction_accuracy`` over those that are true of the pictures in one order only: the share
+    that has the right order. ``distinct_2`` is the share of distinct word pairs (Li 2016),
+    ``unique_share`` that of distinct texts, ``self_repetition`` the mean share of a text's word
+    triples that it has said before. Tokens are means over all answers; ``cost`` is what they took,
+    where the entry has a price. One column a drop reason counts its rows.
 
     Raises:
         DataError: a differences file is missing, truncated or lacks a column.
     """
-    rows = [_describe(llm, read_parquet(files.differences(llm), COLUMNS)) for llm in llms]
+    rows = [
+        _describe(llm, read_parquet(files.differences(llm), (*COLUMNS, *TOKENS)), prices.get(llm))
+        for llm in llms
+    ]
     table = pd.DataFrame(rows)
     drops = sorted(name for name in table if name.startswith("dropped: "))
     return table[[*(name for name in table if name not in drops), *drops]].fillna(
@@ -30,25 +40,37 @@ def describe_texts(files: Results, llms: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _describe(llm: str, table: pd.DataFrame) -> dict[str, object]:
+def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, object]:
     kept = table[table["kept"]]
     words = kept["difference"].str.lower().str.split()
     counts = words.str.len()
-    checked = kept["true"].dropna().astype(bool)
+    checked = kept.dropna(subset=["true", "true_swapped"])
+    one_way = checked[checked["true"] != checked["true_swapped"]]
     dropped = table.loc[~table["kept"].astype(bool), "drop_reason"].value_counts()
+    tokens = [table[name].astype("Float64") for name in TOKENS]
     return {
         "llm": llm,
         "rows": len(table),
         "kept": len(kept),
         "kept_share": len(kept) / len(table) if len(table) else math.nan,
         "checked": len(checked),
-        "true_share": checked.mean() if len(checked) else math.nan,
+        "true_share": checked["true"].mean() if len(checked) else math.nan,
+        "direction_accuracy": one_way["true"].mean() if len(one_way) else math.nan,
         "mean_words": counts.mean(),
         "distinct_2": _distinct_2(words),
         "unique_share": kept["difference"].nunique() / len(kept) if len(kept) else math.nan,
+        "self_repetition": words.map(repetition).mean(),
         "truncated": int(kept["truncated"].sum()),
+        **{name: each.mean() for name, each in zip(TOKENS, tokens, strict=True)},
+        "cost": price.cost(*(float(each.sum()) for each in tokens)) if price else math.nan,
         **{f"dropped: {reason}": int(count) for reason, count in dropped.items()},
     }
+
+
+def repetition(words: list[str]) -> float:
+    """Return the share of a text's word triples that it has said before."""
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    return 1 - len(set(triples)) / len(triples) if triples else 0.0
 
 
 def _distinct_2(texts: pd.Series) -> float:

@@ -71,6 +71,7 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
             for name in figure_names(settings.evaluate.tasks)
         },
         texts=evidence.texts.to_dict("records"),
+        has_costs=bool(evidence.texts["cost"].notna().any()),
         drops=[name for name in evidence.texts if name.startswith("dropped: ")],
         written=evidence.written,
         costs={

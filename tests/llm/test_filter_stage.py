@@ -33,6 +33,7 @@ def run(tmp_path):
     def stage(llm, texts=(), source="answers.parquet", clip=CLIP, reasons=None) -> pd.DataFrame:
         answers = {"pair_id": range(len(texts)), "text": texts}
         answers["finish_reason"] = reasons or ["stop"] * len(texts)
+        answers["prompt_tokens"], answers["completion_tokens"] = 30, 10
         if texts:
             pd.DataFrame(answers).to_parquet(tmp_path / "answers.parquet")
         chosen = FilterSettings(llm=llm, filter=Filter(), clip=Clip(model=clip), seed=0)
@@ -46,7 +47,7 @@ def run(tmp_path):
 
 TEXTS = [
     "The first shows a fox, the second shows a dog.",
-    "The first shows a fox, the second shows a bus.",
+    "The first shows a key, the second shows a dog.",
     "I cannot tell the first from the second.",
     "It is quite different from the second.",
 ]
@@ -60,7 +61,9 @@ def test_columns_reasons_and_truth(run, caplog) -> None:
     assert table["drop_reason"].tolist()[2] == "meta"
     assert table["drop_reason"].isna().tolist() == [True, True, False, True]
     assert [None if pd.isna(v) else v for v in table["true"]] == [True, False, None, None]
+    assert [None if pd.isna(v) else v for v in table["true_swapped"]] == [False, True, None, None]
     assert table["image_id_2"].tolist() == [1, 2, 3, 4]
+    assert set(table["prompt_tokens"]) == {30}
     assert "kept 3 of 4" in caplog.text
     assert "dropped 1: meta" in caplog.text
     assert "50.0 % of 2 checked are true" in caplog.text

@@ -88,8 +88,13 @@ class Builder:
             truncated=draws[2] < 0.02,
         )
         table["true"] = pd.array(draws[1] < 0.4 + 0.5 * skill, dtype="boolean")
+        # every false text has the pictures the wrong way round, but for one in ten
+        table["true_swapped"] = ~table["true"] & pd.array(draws[2] > 0.1, dtype="boolean")
+        table["prompt_tokens"] = pd.array([40] * len(table), dtype="Int64")
+        table["completion_tokens"] = pd.array([20] * len(table), dtype="Int64")
         if llm in ("captions", f"rewritten-{self.config.controls.llm}"):
             table["true"] = pd.array([pd.NA] * len(table), dtype="boolean")
+            table["true_swapped"] = table["true"]
             table["image_id_2"] = pd.array([pd.NA] * len(table), dtype="Int64")
         write_parquet(self.files.differences(llm), table)
 

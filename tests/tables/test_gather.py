@@ -1,6 +1,7 @@
 """``gather`` on a small whole results folder: every number against one computed by hand."""
 
 import json
+import math
 import time
 
 import numpy as np
@@ -8,11 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from clipdiff.config.sections import Price
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_json, write_parquet
 from clipdiff.grid import PRETRAINED, Results, Variant, all_variants
 from clipdiff.stats.paired import holm
 from clipdiff.tables.gather import gather
+from clipdiff.tables.llms import describe_texts, repetition
 from clipdiff.tables.long import read_metrics
 from clipdiff.tables.measures import figure_names
 
@@ -139,7 +142,23 @@ def test_llm_table_counts_what_was_written(built, tables):
     assert found["mean_words"] == pytest.approx(kept["difference"].str.split().map(len).mean())
     drops = sum(found[name] for name in found if name.startswith("dropped: "))
     assert drops == len(written) - len(kept)
+    one_way = kept[kept["true"] != kept["true_swapped"]]
+    assert found["direction_accuracy"] == pytest.approx(one_way["true"].mean())
+    assert 0 < found["true_share"] < found["direction_accuracy"] < 1
+    assert (found["prompt_tokens"], found["completion_tokens"]) == (40, 20)
+    assert found["self_repetition"] == pytest.approx(
+        kept["difference"].str.lower().str.split().map(repetition).mean()
+    )
+    assert repetition(["a", "b", "c", "a", "b", "c"]) == 0.25
     assert rows(tables["llms"], llm="captions")["true_share"].isna().all()
+
+
+def test_what_answers_cost(built):
+    price = Price(input=1, output=2)
+    table = describe_texts(built.files, ["bert", "llama2"], {"bert": price}).set_index("llm")
+    asked = len(read_parquet(built.files.differences("bert")))
+    assert table.loc["bert", "cost"] == pytest.approx(asked * (40 + 2 * 20) / 1e6)
+    assert math.isnan(table.loc["llama2", "cost"])
 
 
 def test_markdown_and_latex_bold_what_survives(root, tables):

@@ -1,4 +1,4 @@
-"""What each LLM wrote: four measures of its texts, side by side."""
+"""What each LLM wrote: five measures of its texts, side by side."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,6 +10,7 @@ from clipdiff.tables.measures import row_kind
 COLUMNS = {
     "kept_share": ("kept by the filter", ".2f"),
     "true_share": ("true, of those checked", ".2f"),
+    "direction_accuracy": ("right way round", ".2f"),
     "distinct_2": ("distinct word pairs", ".3f"),
     "mean_words": ("words a text", ".0f"),
 }
@@ -24,7 +25,7 @@ def text_quality(texts: pd.DataFrame) -> Figure:
         for ax, (column, (title, style)) in zip(axes, COLUMNS.items(), strict=True):
             values = texts[column].astype(float)
             ax.barh(names, values.fillna(0), color=colours, height=0.62)
-            share = column.endswith("_share")
+            share = style == ".2f"
             for place, value in enumerate(values):
                 text = "not checkable" if pd.isna(value) else format(value, style)
                 offset = 0 if pd.isna(value) else value
