@@ -120,7 +120,7 @@ def _control_faults(config: Config) -> list[str]:
     if "rewritten" in config.controls.rows and kind in ("masked", "file"):
         return [
             f"controls.llm: '{name}' is of kind '{kind}', which can't rewrite captions; name one "
-            "of kind causal, api or seq2seq, or drop 'rewritten' from controls.rows"
+            "of kind causal, vllm, api or seq2seq, or drop 'rewritten' from controls.rows"
         ]
     return []
 

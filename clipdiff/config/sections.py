@@ -62,7 +62,7 @@ class Price(Section):
 class LLM(Section):
     """One entry of ``llm_definitions``: a model that writes differences."""
 
-    kind: Literal["causal", "api", "seq2seq", "masked", "file"]
+    kind: Literal["causal", "vllm", "api", "seq2seq", "masked", "file"]
     model: str = Field(
         description="hub name, folder, or the server's name of the model; a table for `file`"
     )

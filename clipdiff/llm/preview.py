@@ -36,6 +36,6 @@ def preview(settings: GenerateSettings, captions: Path, pairs: Path, row_id: int
         return as_text(turns)
     check_folder(definition.model)
     tokenizer = AutoTokenizer.from_pretrained(definition.model, revision=definition.revision)
-    if definition.kind == "masked":
+    if definition.kind == "masked":  # causal and vllm use the chat template
         return as_text(turns).replace(MASK, tokenizer.mask_token)
     return rendered(tokenizer, turns)

@@ -11,6 +11,7 @@ WRITERS = {
     "causal": "clipdiff.llm.causal:CausalWriter",
     "seq2seq": "clipdiff.llm.seq2seq:Seq2SeqWriter",
     "masked": "clipdiff.llm.masked:MaskedWriter",
+    "vllm": "clipdiff.llm.offline_vllm:VllmWriter",
     "api": "clipdiff.llm.api:ApiWriter",
 }
 

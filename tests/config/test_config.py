@@ -59,7 +59,7 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
         "llms.0: got 'bertt'",
         "(did you mean 'bert'?)",
         "losses.0: got 'hinje'",
-        "llm_definitions.bert.kind: got 'maskd', allowed: 'causal', 'api'",
+        "llm_definitions.bert.kind: got 'maskd', allowed: 'causal', 'vllm', 'api'",
         "(did you mean 'masked'?)",
         "5 fault(s)",
     ):

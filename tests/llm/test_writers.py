@@ -1,5 +1,7 @@
 """Local models of every kind: what they answer depends on the question alone."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -151,6 +153,13 @@ def test_slots_take_whole_words_only(entry) -> None:
     assert "the" in allowed
     assert not {"[MASK]", "[SEP]", ".", ","} & set(allowed)
     assert not any(word.startswith("##") for word in allowed)
+
+
+def test_vllm_says_what_it_wants_where_it_is_not(entry) -> None:
+    if find_spec("vllm"):
+        pytest.skip("vLLM is here")
+    with pytest.raises(ModelError, match=r"kind 'vllm': .*environment of its own"):
+        open_writer(entry("llama", kind="vllm"), Generate(), prompts.load("chat"))
 
 
 def test_sentence_case() -> None:
