@@ -28,7 +28,7 @@ OPS = {
 UNITS = {"contrastive": 3, "squared": 0, "hinge": 2}
 COLUMNS = [
     "date", "op", "provider", "N", "M", "D", "dtype", "clock", "median_ms", "peak_mb", "floor_ms",
-    "loss_error", "grad_error", "ratio_to_eager", "device", "driver", "torch", "triton", "commit",
+    "loss_error", "grad_error", "ratio", "device", "driver", "torch", "triton", "commit",
 ]  # fmt: skip
 
 # pytest-benchmark's timer: --benchmark-timer=time.process_time on a machine that others keep busy.

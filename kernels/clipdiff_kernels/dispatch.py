@@ -25,12 +25,12 @@ BLOCK_BACKENDS = ("chunked", "gather")
 
 GATHER_FROM = {
     "cpu": ((64, 4.0), (128, 2.0), (256, 1.4), (768, 1.3)),
-    "cuda": ((1, 2.0),),
+    "cuda": ((1, 4.0),),
 }
 """Device -> ((D, smallest N / M at which gathers beat products with the differences), ...).
 
 CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026 (the times
-are in docs/kernels.md). CUDA: from the count of operations, not measured.
+are in docs/kernels.md). CUDA: from the operations and the bytes gathered from L2, not measured.
 """
 
 

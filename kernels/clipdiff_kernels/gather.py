@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipdiff_kernels.differences import scatter_to_images, through_unit_norm, unit_differences
+from clipdiff_kernels.differences import (
+    SHORT,
+    scatter_to_images,
+    through_unit_norm,
+    unit_differences,
+)
 from clipdiff_kernels.similarity import DirectSimilarity
-
-SHORT = 0.03
-"""Pairs with n_k below this are multiplied directly.
-
-The trick subtracts before it divides, so its float32 error grows as 1/n_k: 2.5e-5 at n_k = 0.01.
-"""
 
 
 class Bags(NamedTuple):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import triton
 import triton.language as tl
 
 # Weights and column partials are made for as many text rows at a time as fit in this.
@@ -126,9 +127,10 @@ def rows_per_launch(num_pairs: int, bytes_per_logit: float, block: int) -> int:
     return max(block, rows // block * block)
 
 
-def splits(blocks: int, steps: int) -> int:
-    """Into how many programs to cut a walk of ``steps`` tiles, given ``blocks`` other programs."""
-    return max(1, min(steps, PROGRAMS // max(1, blocks)))
+def split(blocks: int, steps: int) -> tuple[int, int]:
+    """Programs to cut a walk of ``steps`` tiles into, beside ``blocks`` others; tiles of each."""
+    each = triton.cdiv(steps, max(1, min(steps, PROGRAMS // blocks)))
+    return triton.cdiv(steps, each), each
 
 
 @contextmanager

@@ -10,14 +10,14 @@ import torch
 import triton
 from torch import Tensor
 
+from clipdiff_kernels.gather_table import GatherTable, gather_table, halves, product_of_halves
 from clipdiff_kernels.launch import (
     TILES,
     Tile,
     available,
     dot_dtype,
-    product,
     rows_per_launch,
-    splits,
+    split,
     walking_tile,
 )
 from clipdiff_kernels.tiles import add_scaled_differences_kernel, pair_facts_kernel
@@ -25,7 +25,7 @@ from clipdiff_kernels.tiles import add_scaled_differences_kernel, pair_facts_ker
 
 @dataclass(frozen=True)
 class Rows:
-    """Text rows [start, stop) of one launch; to gather from, G^T (M, stop - start) in fp32."""
+    """Text rows [start, stop) of one launch; to gather from, G^T (M', stop - start) in fp32."""
 
     start: int
     stop: int
@@ -43,8 +43,7 @@ class Walk:
         images: (M, D), fp32, bf16 or fp16, as ``texts`` (N, D); any strides.
         pair_index: (N, 2) integers.
         group_ids: (N,) integers, or None.
-        gather: scores are read from G = texts X^T instead of multiplied anew. G_i - G_j of a pair
-            shorter than ``eps`` is rounding error, so its difference counts as 0.
+        gather: scores are read from products with the rows of ``table`` instead of multiplied anew.
         use: which tile the walking kernel takes (``launch.TILES``).
 
     Raises:
@@ -88,37 +87,35 @@ class Walk:
         )  # fmt: skip
         return facts[0], facts[1], facts[2]
 
-    @property
-    def num_tiles(self) -> int:
-        return triton.cdiv(self.num_pairs, self.tile.pairs)
-
-    def plan(self, num_rows: int) -> tuple[int, int]:
-        """Row blocks and pair splits of a launch over ``num_rows`` texts and all pairs."""
-        blocks = triton.cdiv(num_rows, self.tile.rows)
-        return blocks, splits(blocks, self.num_tiles)
+    def plan(self, rows: Rows) -> tuple[int, int, int]:
+        """Blocks of texts, splits of all pairs, and tiles of a split, for one launch."""
+        blocks = triton.cdiv(rows.count, self.tile.rows)
+        return blocks, *split(blocks, triton.cdiv(self.num_pairs, self.tile.pairs))
 
     def rows(self, bytes_per_logit: float) -> Iterator[Rows]:
         """Launches over all texts whose workspace is ``bytes_per_logit`` a logit (or a column)."""
         step = rows_per_launch(self.num_pairs, bytes_per_logit, self.tile.rows)
-        if self.gather:
-            step = min(step, rows_per_launch(len(self.images), 4, self.tile.rows))
+        if self.gather:  # G^T, its gradient, and the halves of that
+            step = min(step, rows_per_launch(len(self.table.rows), 12, self.tile.rows))
+            left = halves(self.table.rows, self.texts.dtype)
         for start in range(0, self.num_pairs, step):
             stop = min(start + step, self.num_pairs)
-            gathered = product(self.centred, self.texts[start:stop].T) if self.gather else None
-            yield Rows(start, stop, gathered)
+            texts = self.texts[start:stop]
+            yield Rows(start, stop, product_of_halves(left, (texts.T,)) if self.gather else None)
 
     @cached_property
-    def centred(self) -> Tensor:
-        """X less its mean: the same differences, and smaller numbers in the products of bf16."""
-        wide = self.images.float()
-        return (wide - wide.mean(0)).to(self.images.dtype)
+    def table(self) -> GatherTable:
+        """What scores are gathered from, where ``gather`` is on."""
+        return gather_table(self.images, self.pair_index, self.inv_norm, self.eps)
 
     def scores(self, rows: Rows) -> tuple:
         """The arguments that every walking kernel begins with."""
-        gathered, stride = (self.texts, 0) if rows.gathered is None else (rows.gathered, rows.count)
+        source = self.texts, 0, self.pair_index, self.inv_norm
+        if rows.gathered is not None:
+            source = rows.gathered, rows.count, self.table.pair_index, self.table.inverse
         groups = self.pair_index if self.group_ids is None else self.group_ids
         return (
-            self.texts, self.images, gathered, stride, self.pair_index, self.inv_norm, groups,
+            self.texts, self.images, *source, groups,
             rows.start, rows.stop, self.num_pairs, self.width,
         )  # fmt: skip
 

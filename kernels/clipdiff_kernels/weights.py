@@ -4,8 +4,9 @@ With w_rk = N d loss / d z_rk (softmax) or 2 N d loss / d s_rk (violations):
 
 - direct: W is made for a few text rows at a time (workspace), then multiplied with the differences,
   which are gathered again: 2 units, no (N, D) matrix of differences;
-- gather: no W at all. dG[r, m] sums w_rk / n_k over the pairs that image m begins, less those that
-  it ends; the program of (rows, m) walks both lists, so it is the only writer. Then dT = dG X;
+- gather: no W at all. dG[r, m] sums w_rk / n_k over the pairs that row m of the table begins, less
+  those that it ends; the program of (rows, m) walks both lists, so it is the only writer. Then dT
+  is dG times the table;
 - to the images: W for a few pairs at a time and all texts, times the texts, through the norm.
 """
 
@@ -16,13 +17,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from clipdiff_kernels.differences import through_unit_norm, unit_differences
+from clipdiff_kernels.differences import scatter_to_images, through_unit_norm, unit_differences
+from clipdiff_kernels.gather_table import halves, product_of_halves
 from clipdiff_kernels.launch import (
     TILES,
     dot_dtype,
     product,
     rows_per_launch,
-    splits,
+    split,
     walking_tile,
     weight_dtype,
 )
@@ -226,19 +228,12 @@ def images_gradient(walk: Walk, weights: Weights, factor: Tensor) -> Tensor:
     return grad.to(walk.images.dtype)
 
 
-def scatter_difference_gradient(
-    walk: Walk, grad: Tensor, grad_d: Tensor, pair_index: Tensor
-) -> None:
-    """Add to ``grad`` (M, D) fp32 the gradient ``grad_d`` (n, D) to the differences of n pairs."""
-    grad.index_add_(0, pair_index[:, 0], grad_d)
-    grad.index_add_(0, pair_index[:, 1], grad_d, alpha=-1)
-
-
 def scatter_unit_gradient(walk: Walk, grad: Tensor, grad_unit: Tensor, pair_index: Tensor) -> None:
-    """The same from the gradient to the unit differences; ``grad_unit`` is used up."""
+    """Add to ``grad`` (M, D) fp32 what the gradient (n, D) to the unit differences of n pairs is to
+    the images; ``grad_unit`` is used up."""
     unit, norm = unit_differences(walk.images, pair_index, walk.eps)
     grad_d = through_unit_norm(grad_unit, unit, norm, walk.eps)
-    scatter_difference_gradient(walk, grad, grad_d, pair_index)
+    scatter_to_images(grad_d, pair_index, grad)
 
 
 def weighted_differences(walk: Walk, weights: Tensor) -> Tensor:
@@ -246,9 +241,7 @@ def weighted_differences(walk: Walk, weights: Tensor) -> Tensor:
     tile = walking_tile(weights, "product")
     num_rows = weights.shape[1]
     blocks = triton.cdiv(num_rows, tile.rows), triton.cdiv(walk.width, tile.width)
-    steps = triton.cdiv(walk.num_pairs, tile.pairs)
-    per_split = triton.cdiv(steps, splits(blocks[0] * blocks[1], steps))
-    parts = triton.cdiv(steps, per_split)
+    parts, per_split = split(blocks[0] * blocks[1], triton.cdiv(walk.num_pairs, tile.pairs))
     out = walk.diagonal.new_empty(parts, num_rows, walk.width)
     weighted_differences_kernel[(*blocks, parts)](
         out, weights, walk.images, walk.pair_index, walk.inv_norm,
@@ -277,9 +270,9 @@ def _weights(
 def _segments(
     walk: Walk, weights: Weights, rows: Rows, order: Tensor, offsets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """W dhat (rows, D) = dG X in fp32 and the sum of w s, from the gathered scores."""
+    """W dhat (rows, D) in fp32 as dG times the table, and the sum of w s, from gathered scores."""
     tile = TILES["segment"]
-    num_images = len(walk.images)
+    num_images = len(walk.table.rows)
     grid = num_images, triton.cdiv(rows.count, tile.rows)
     grad_gathered = walk.diagonal.new_empty(num_images, rows.count)
     inner = walk.diagonal.new_empty(grid)
@@ -288,11 +281,12 @@ def _segments(
         num_images, **walk.meta(tile), KIND=weights.kind,
     )  # fmt: skip
     dtype = weight_dtype(walk.texts.dtype)
-    return product(grad_gathered.T.to(dtype), walk.centred.to(dtype)), inner.sum()
+    table = halves(walk.table.rows, dtype)
+    return product_of_halves(halves(grad_gathered.T, dtype), table), inner.sum()
 
 
 def _pairs_by_image(walk: Walk) -> tuple[Tensor, Tensor]:
-    """Pairs sorted by first and by second image (2, N), and where each image's begin (2, M + 1)."""
-    keys, order = walk.pair_index.T.contiguous().sort(dim=1, stable=True)
-    images = torch.arange(len(walk.images) + 1, device=keys.device).expand(2, -1).contiguous()
-    return order, torch.searchsorted(keys, images)
+    """Pairs sorted by first and by second row of the table, and where each row's begin."""
+    keys, order = walk.table.pair_index.T.contiguous().sort(dim=1, stable=True)  # (2, N)
+    images = torch.arange(len(walk.table.rows) + 1, device=keys.device).expand(2, -1).contiguous()
+    return order, torch.searchsorted(keys, images)  # (2, M' + 1)

@@ -19,9 +19,13 @@ class Batch:
     text_embeds: Tensor
     group_ids: Tensor
 
-    def to(self, dtype: torch.dtype) -> "Batch":
+    def to(self, dtype: torch.dtype, device: str | None = None) -> "Batch":
         return replace(
-            self, image_embeds=self.image_embeds.to(dtype), text_embeds=self.text_embeds.to(dtype)
+            self,
+            image_embeds=self.image_embeds.to(device, dtype),
+            text_embeds=self.text_embeds.to(device, dtype),
+            pair_index=self.pair_index.to(device),
+            group_ids=self.group_ids.to(device),
         )
 
 
@@ -67,7 +71,8 @@ def _differentiate(
     """The loss of ``op`` and the gradients of ``upstream`` times it."""
     images = batch.image_embeds.clone().requires_grad_(image_grad)
     text = batch.text_embeds.clone().requires_grad_()
-    scales = [torch.tensor([s], dtype=torch.float64, requires_grad=True) for s in scale]
+    wide = {"dtype": torch.float64, "device": text.device, "requires_grad": True}
+    scales = [torch.tensor([s], **wide) for s in scale]
     loss = op(images, batch.pair_index, text, *scales, **settings)
     (upstream * loss).backward()
     return Result(

@@ -1,4 +1,5 @@
-"""Run test_fused.py by Triton's interpreter, in a process that sets it before triton's import."""
+"""Run the Triton kernels' tests by Triton's interpreter, in a process that sets it before triton's
+import."""
 
 import os
 import subprocess
@@ -12,7 +13,8 @@ HERE = Path(__file__).parent
 
 
 def _run(marker: str) -> None:
-    command = [sys.executable, "-m", "pytest", str(HERE / "test_fused.py"), "-q", "-m", marker]
+    files = [str(HERE / name) for name in ("test_fused.py", "test_fused_random.py")]
+    command = [sys.executable, "-m", "pytest", *files, "-q", "-m", marker]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
@@ -20,12 +22,12 @@ def _run(marker: str) -> None:
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="test_fused.py runs compiled")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="they run compiled")
 def test_kernels_match_their_references() -> None:
     _run("not slow")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="test_fused.py runs compiled")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="they run compiled")
 def test_kernels_match_their_references_on_random_cases() -> None:
     _run("slow")

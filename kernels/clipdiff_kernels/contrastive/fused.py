@@ -119,9 +119,7 @@ def _log_sum_exps_of(
     walk: Walk, rows: Rows, scale: Tensor, bound: Tensor, row_lse: Tensor, col_lse: Tensor
 ) -> None:
     """One launch: rows are finished, columns have these rows added."""
-    blocks, parts = walk.plan(rows.count)
-    tiles_per_split = triton.cdiv(walk.num_tiles, parts)
-    parts = triton.cdiv(walk.num_tiles, tiles_per_split)
+    blocks, parts, tiles_per_split = walk.plan(rows)
     row_max, row_sum = walk.diagonal.new_empty(2, parts, rows.count)
     col_max, col_sum = walk.diagonal.new_empty(2, blocks, walk.num_pairs)
     contrastive_fwd_kernel[(blocks, parts)](

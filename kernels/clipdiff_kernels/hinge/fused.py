@@ -76,9 +76,7 @@ def hinge_all_kernel(
 
 def _pass(walk: Walk, rows: Rows, margin: float, counts: Tensor, store: bool) -> tuple:
     """One launch: its loss and, stored, W^T (N, rows); adds to ``counts`` (N,)."""
-    blocks, parts = walk.plan(rows.count)
-    tiles_per_split = triton.cdiv(walk.num_tiles, parts)
-    parts = triton.cdiv(walk.num_tiles, tiles_per_split)
+    blocks, parts, tiles_per_split = walk.plan(rows)
     sums = walk.diagonal.new_empty(blocks, parts)
     row_count = walk.diagonal.new_empty(parts, rows.count)
     col_count = walk.diagonal.new_empty(blocks, walk.num_pairs)

@@ -71,9 +71,7 @@ def hardest(walk: Walk) -> tuple[Tensor, Tensor]:
 
 def _launch(walk: Walk, rows: Rows) -> tuple[Tensor, ...]:
     """Largest and its index of these rows over all pairs, and of all columns over these rows."""
-    blocks, parts = walk.plan(rows.count)
-    tiles_per_split = triton.cdiv(walk.num_tiles, parts)
-    parts = triton.cdiv(walk.num_tiles, tiles_per_split)
+    blocks, parts, tiles_per_split = walk.plan(rows)
     row_max = walk.diagonal.new_empty(parts, rows.count)
     row_arg = walk.pair_index.new_empty(parts, rows.count)
     col_max = walk.diagonal.new_empty(blocks, walk.num_pairs)

@@ -1,5 +1,6 @@
 """Hinge against the swapped pair: L = 1/N sum_k [margin - 2 s_kk]+, each pair for itself."""
 
+import torch
 from torch import Tensor
 
 from clipdiff_kernels.blocks import AllReduce, alone
@@ -23,7 +24,8 @@ def reversed_rows(
         violation = (margin - 2 * (text * unit).sum(1)).relu_()
         weight = violation.sign().mul_(-2).unsqueeze(1)
         grad_d = through_unit_norm(weight * text, unit, norm) if image_grad else None
-        return violation.sum(), unit * weight, grad_d
+        torch.mul(unit, weight, out=text)
+        return violation.sum(), grad_d
 
     mine = pair_index[row_offset : row_offset + len(text_embeds)]
     scale = 1 / len(pair_index)

@@ -13,11 +13,11 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clipdiff_kernels.differences import EPS
+from clipdiff_kernels.differences import EPS, scatter_to_images
 from clipdiff_kernels.launch import TILES, rows_per_launch
 from clipdiff_kernels.tiles import difference_tile, load_pairs
 from clipdiff_kernels.walk import Walk
-from clipdiff_kernels.weights import scatter_difference_gradient, scatter_unit_gradient
+from clipdiff_kernels.weights import scatter_unit_gradient
 
 
 @triton.jit
@@ -82,13 +82,16 @@ class Squared(torch.autograd.Function):
 def _images_gradient(walk: Walk, normalize: bool, factor: Tensor) -> Tensor:
     """(M, D) in the images' dtype; the residual of a few pairs at a time, scattered in fp32."""
     grad = torch.zeros_like(walk.images, dtype=torch.float32)
-    scatter = scatter_unit_gradient if normalize else scatter_difference_gradient
     step = rows_per_launch(walk.width, 4, TILES["rowwise"].pairs)
     for start in range(0, walk.num_pairs, step):
         stop = min(start + step, walk.num_pairs)
         part = walk.diagonal.new_empty(stop - start, walk.width)
         _launch(walk, start, stop, normalize, grad=part, factor=factor)
-        scatter(walk, grad, part, walk.pair_index[start:stop])
+        pairs = walk.pair_index[start:stop]
+        if normalize:
+            scatter_unit_gradient(walk, grad, part, pairs)
+        else:
+            scatter_to_images(part, pairs, grad)
     return grad.to(walk.images.dtype)
 
 

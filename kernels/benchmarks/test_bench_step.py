@@ -1,0 +1,74 @@
+"""A whole training step, ours against a restatement of the public PC-CLIP code's.
+
+ViT-B-32's text tower and 32 pairs a step on a CPU, ViT-L-14's and 512 on a GPU; eight steps over
+texts of 34 tokens on average, at logit_scale 1. Both get the same batches and start from the same
+weights, so they must agree: losses step by step, and where the weights end. Needs open_clip and
+clipdiff itself; skipped without.
+"""
+
+import os
+
+import harness
+import pytest
+import torch
+
+GPU = torch.cuda.is_available()
+# The loss of every step, and by norm how far apart the weights end over how far they went. Adam
+# makes steps of gradients that are rounding noise, and a GPU's are in bf16.
+LOSS_LIMIT, MOVED_LIMIT = (2e-3, 0.5) if GPU else (1e-4, 0.02)
+TRAINED: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+pytestmark = pytest.mark.skipif(
+    "step" not in os.environ.get("CLIPDIFF_BENCH_OPS", "step").split(),
+    reason="CLIPDIFF_BENCH_OPS",
+)
+
+
+def weights(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([each.detach().flatten().cpu() for each in module.parameters()])
+
+
+@pytest.mark.parametrize("name", ["public", "ours", "ours-compiled"])
+def test_training_step(benchmark, rows, name):
+    steps = pytest.importorskip("steps")
+    if name == "ours-compiled" and not GPU:
+        pytest.skip("compiled for GPUs")
+    data = steps.make_data()
+    batches = steps.make_batches(data)
+    if name == "public":
+        taker = steps.PublicStep(data)
+    else:
+        taker = steps.OurStep(data, compiled=name == "ours-compiled")
+    before = weights(taker.transformer)
+    peak = harness.peak_bytes(lambda: taker.step(batches[0]))
+
+    def epoch() -> torch.Tensor:
+        losses = [taker.step(batch) for batch in batches]
+        return torch.stack(losses).cpu()  # waits for the device
+
+    benchmark.group = f"training step, {steps.CLIP}"
+    losses = benchmark.pedantic(epoch, rounds=1)
+    TRAINED[name] = losses, weights(taker.transformer) - before
+    true_losses, true_moved = TRAINED["public"]
+    off = float((losses / true_losses - 1).abs().max())
+    moved = TRAINED[name][1]
+    apart = float((moved - true_moved).norm() / true_moved.norm())
+    dtype = torch.bfloat16 if GPU and name != "public" else torch.float32
+    rows.append(
+        {
+            "op": "step",
+            "provider": name,
+            "N": steps.BATCH,
+            "M": steps.IMAGES,
+            "D": steps.WIDTH,
+            "dtype": str(dtype).removeprefix("torch."),
+            "clock": harness.CLOCK[0].__name__,
+            "median_ms": 1e3 * benchmark.stats.stats.median / len(batches),
+            "peak_mb": peak / 1e6,
+            "floor_ms": 1e3 * steps.model_flops(data) / harness.product_rate(dtype),
+            "loss_error": off,
+            "grad_error": apart,
+            "within": off <= LOSS_LIMIT and apart <= MOVED_LIMIT,
+        }
+    )
+    assert rows[-1]["within"], f"errors {off}, {apart}: the time means nothing"
