@@ -24,7 +24,7 @@ def test_rows_and_items_of_a_cell(bench):
     rows, items = bench.run()
     keyed = by_key(rows)
     assert keyed.index.is_unique
-    assert set(rows["weights"]) == {"averaged-0.70", "finetuned"}
+    assert set(rows["weights"]) == {"averaged-0.50", "finetuned"}
     assert set(rows["split"]) == set(SPLITS)
     tasks = {f"difference/{name}" for name in ("size", "count", "background", "object", "mean")}
     assert set(rows["task"]) == tasks | {"zero_shot", "clip_score"}
