@@ -15,7 +15,10 @@ TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 def describe_texts(
-    files: Results, llms: Sequence[str], prices: Mapping[str, Price]
+    files: Results,
+    llms: Sequence[str],
+    prices: Mapping[str, Price],
+    seconds: Mapping[str, float],
 ) -> pd.DataFrame:
     """Return the rows of ``tables/llms.csv``, one a row name of the grid.
 
@@ -24,7 +27,8 @@ def describe_texts(
     that has the right order. ``distinct_2`` is the share of distinct word pairs (Li 2016),
     ``unique_share`` that of distinct texts, ``self_repetition`` the mean share of a text's word
     triples that it has said before. Tokens are means over all answers; ``cost`` is what they took,
-    where the entry has a price. One column a drop reason counts its rows.
+    where the entry has a price; ``rows_per_second`` counts the loading of the model, too, and what
+    a rerun found there already. One column a drop reason counts its rows.
 
     Raises:
         DataError: a differences file is missing, truncated or lacks a column.
@@ -35,6 +39,7 @@ def describe_texts(
     ]
     table = pd.DataFrame(rows)
     drops = sorted(name for name in table if name.startswith("dropped: "))
+    table.insert(1, "rows_per_second", table["rows"] / table["llm"].map(seconds).astype(float))
     return table[[*(name for name in table if name not in drops), *drops]].fillna(
         dict.fromkeys(drops, 0)
     )
