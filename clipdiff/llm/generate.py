@@ -1,10 +1,7 @@
 """The generate stage: one LLM writes how the pictures of each pair differ, from their captions."""
 
 import json
-import logging
 import time
-from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +12,11 @@ from clipdiff.errors import ConfigError
 from clipdiff.files import read_parquet, write_json, write_parquet
 from clipdiff.llm import prompts
 from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
+from clipdiff.llm.ask import Asking
 from clipdiff.llm.base import row_seed
-from clipdiff.llm.budget import Budget
 from clipdiff.llm.file import read_differences
 from clipdiff.llm.folders import weights_fingerprint
-from clipdiff.llm.progress import Meter
-from clipdiff.llm.registry import open_writer
 from clipdiff.provenance import provenance
-
-log = logging.getLogger(__name__)
 
 PAIR_COLUMNS = ("pair_id", "caption_1", "caption_2")
 # settings that don't change what an LLM says
@@ -80,7 +73,7 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
         answers = _read_file(settings, pairs)
     else:
         questions = plan(settings, captions, pairs)
-        answers = _ask(settings, questions, _store(settings, output, WHOLE))
+        answers = Asking(settings, questions, _store(settings, output, WHOLE)).answers()
         answers.insert(0, "pair_id", [question.row_id for question in questions])
         answers["prompt_version"] = prompts.load(settings.definition.prompt).version
     answers["llm"] = settings.llm
@@ -101,7 +94,7 @@ def generate_part(
     shards = cut_into_shards(plan(settings, captions, pairs), settings.generate.shard_rows)
     share = [question for shard in shards[part.number - 1 :: part.of] for question in shard]
     began = time.monotonic()
-    answers = _ask(settings, share, _store(settings, output, part))
+    answers = Asking(settings, share, _store(settings, output, part)).answers()
     facts = {
         "rows": len(share),
         "tokens": int(answers[["prompt_tokens", "completion_tokens"]].to_numpy().sum()),
@@ -149,60 +142,6 @@ def identity(settings: GenerateSettings) -> str:
 def _store(settings: GenerateSettings, output: Path, part: Part) -> AnswerStore:
     folder = output.parent / ".answers" / output.stem
     return AnswerStore(folder, identity(settings), f"journal-{part}")
-
-
-def _ask(
-    settings: GenerateSettings, questions: Sequence[Question], store: AnswerStore
-) -> pd.DataFrame:
-    """Return the answers, one row a question; a writer is opened only if one is missing."""
-    keys = [store.key(question) for question in questions]
-    known = store.load()
-    kept = known[known.index.isin(keys)]
-    budget = Budget(settings.llm, settings.definition, settings.generate)
-    budget.spend(int(kept["prompt_tokens"].sum()), int(kept["completion_tokens"].sum()))
-    there = set(kept.index)
-    if there:
-        log.info("%s: %d of %d rows were there already", settings.llm, len(there), len(keys))
-    if len(there) < len(set(keys)):
-        with Meter(settings.llm, len(keys), sum(key in there for key in keys)) as meter:
-            _fill(settings, questions, keys, there, store, budget, meter)
-        known = store.load()
-    return known.loc[keys].reset_index(drop=True)
-
-
-def _fill(
-    settings: GenerateSettings,
-    questions: Sequence[Question],
-    keys: Sequence[str],
-    there: set[str],
-    store: AnswerStore,
-    budget: Budget,
-    meter: Meter,
-) -> None:
-    """Ask what is missing, shard by shard, and keep each answer the moment it comes."""
-    prompt = prompts.load(settings.definition.prompt)
-    size = settings.generate.shard_rows
-    with closing(open_writer(settings.definition, settings.generate, prompt)) as writer:
-        for start in range(0, len(keys), size):
-            shard, its_keys = questions[start : start + size], keys[start : start + size]
-            done = {place for place, key in enumerate(its_keys) if key in there}
-            if len(done) == len(shard):
-                continue
-            if budget.is_spent:
-                raise budget.stop(sum(key not in there for key in keys))
-            turns = [prompt.turns(settings.task, *question.captions) for question in shard]
-            with store.journaling() as journal:
-                for place, answer in writer.write(turns, [q.seed for q in shard], done):
-                    if its_keys[place] in there:
-                        continue
-                    journal.add(its_keys[place], answer)
-                    there.add(its_keys[place])
-                    budget.spend(answer.prompt_tokens, answer.completion_tokens)
-                    meter.add(1, answer.completion_tokens)
-                    if budget.is_spent:
-                        writer.cancel()
-    if any(key not in there for key in keys):
-        raise budget.stop(sum(key not in there for key in keys))
 
 
 def _read_file(settings: GenerateSettings, pairs: Path) -> pd.DataFrame:
