@@ -12,9 +12,6 @@ rule generate:
     priority: 1
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=16000,
-        runtime=480,
     params:
         settings=settings_of("generate"),
     message:
@@ -36,9 +33,6 @@ rule filter:
         "results/benchmarks/filter/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings_of("filter"),
     message:
