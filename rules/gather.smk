@@ -39,9 +39,6 @@ rule gather:
         "results/benchmarks/gather.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         settings=settings_of("gather"),
     message:

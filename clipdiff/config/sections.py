@@ -139,7 +139,7 @@ class Train(Section):
     gamma: float = Field(0.9, gt=0, le=1, description="exponential: factor an epoch")
     warmup: Fraction = Field(0.1, description="share of the steps")
     clip_grad: float = Field(1.0, ge=0, description="gradient norm; 0 is off")
-    ranks: Positive = Field(1, description="processes under torchrun on one node")
+    ranks: Positive = Field(1, description="processes (GPUs) under torchrun, over all nodes")
     zero_stage: Literal[0, 1, 2, 3] = 0
     offload: bool = Field(False, description="optimizer state in CPU memory")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

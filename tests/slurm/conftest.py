@@ -1,0 +1,45 @@
+"""The cluster, and what its failures are tried on."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from login_node import WEIGHTS, Login
+from one_machine import Cluster, said, wait_for, why_not
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes with four null devices for GPUs each; up once for all tests."""
+    if reason := why_not():
+        pytest.skip(reason)
+    made = Cluster(tmp_path_factory.mktemp("slurm"))
+    made.up()
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
+    """One cell, trained here without SLURM and without interruption: the numbers to arrive at."""
+    folder = tmp_path_factory.mktemp("prepared")
+    preset = folder / "preset.yaml"
+    preset.write_text(
+        "llms: [bert]\nlosses: [hinge]\ncontrols: {rows: []}\n"
+        "train: {epochs: 200, checkpoint_every: 30}\n"
+    )
+    login = Login.clone(folder, preset)
+    login.run(WEIGHTS, profile="profiles/local")
+    return login
+
+
+@pytest.fixture
+def login(cluster: Cluster, prepared: Login, tmp_path: Path) -> Login:
+    """All that the cell's training needs, and not yet its model; no job is left afterwards."""
+    folder = tmp_path / "login"
+    shutil.copytree(prepared.folder, folder, symlinks=True)
+    shutil.rmtree(folder / "results/models")
+    yield Login(folder, *prepared.presets)
+    said("scancel", "--user=root")
+    wait_for("an empty queue", lambda: not said("squeue", "--noheader"), 60)

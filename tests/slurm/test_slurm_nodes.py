@@ -1,0 +1,52 @@
+"""Training over two nodes, as the profile's own example says it, ends as one process does."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from login_node import ROOT, WEIGHTS, Login
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+EXAMPLE = "    # Several nodes"
+
+
+@pytest.fixture
+def two_nodes(tmp_path: Path) -> str:
+    """The profile without the comment marks of its example, on nodes of as many GPUs as ranks."""
+    before, rest = (ROOT / "profiles/slurm/config.yaml").read_text().split(EXAMPLE)
+    heading, *lines = rest.split("  gather:")[0].splitlines()
+    assert "2 of 4 GPUs" in heading
+    example = "\n".join(line.replace("# ", "", 1) for line in lines)
+    after = rest.split("  gather:")[1]
+    (tmp_path / "config.yaml").write_text(f"{before}{example}\n  gather:{after}")
+    return str(tmp_path)
+
+
+def losses(login: Login) -> list[float]:
+    """Return the cell's training losses, step by step."""
+    lines = (login.folder / WEIGHTS).with_name("train_log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def test_two_nodes_of_one_rank_train_to_the_weights_of_one_process(
+    login: Login, prepared: Login, two_nodes: str, tmp_path: Path
+) -> None:
+    presets = {}
+    for ranks in (1, 2):
+        presets[ranks] = tmp_path / f"{ranks}.yaml"
+        presets[ranks].write_text(f"train: {{epochs: 2, ranks: {ranks}}}\n")
+    alone = Login(tmp_path / "alone", *login.presets, presets[1])
+    shutil.copytree(login.folder, alone.folder, symlinks=True)
+    alone.run(WEIGHTS, profile="profiles/local")
+    login.presets += (presets[2],)
+    login.environment["GLOO_SOCKET_IFNAME"] = "lo"  # nodes without names: one machine
+    login.finish(login.start(WEIGHTS, profile=two_nodes))
+    assert login.jobs("%k|%D") == ["rule_train_wildcards_bert_hinge_0|2"]
+    assert losses(login) == pytest.approx(losses(alone), abs=2e-5)
+    one, two = (load_file(each.folder / WEIGHTS) for each in (alone, login))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=1e-3)
