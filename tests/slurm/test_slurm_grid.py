@@ -5,6 +5,8 @@ import pytest
 from login_node import Login
 from one_machine import Cluster
 
+from clipdiff.tables.costs import job_costs
+
 pytestmark = pytest.mark.slow
 
 
@@ -35,6 +37,13 @@ def test_gpu_jobs_had_a_gpu_and_cpu_jobs_the_other_partition(grid):
         asked.setdefault(rule, set()).add((partition, gres))
     assert asked["prepare"] == asked["gather"] == {("cpu", "N/A")}
     assert asked["train"] == {("gpu", "gres:gpu:1")}
+
+
+def test_the_report_counts_gpu_hours(grid):
+    jobs = job_costs(grid.folder / "results/benchmarks").set_index("rule")
+    assert (jobs.loc["train", "gpu_seconds"] == jobs.loc["train", "seconds"]).all()
+    assert (jobs.loc[["filter", "prepare"], "gpu_seconds"] == 0).all()
+    assert "GPU time" in (grid.folder / "results/report.html").read_text()
 
 
 def test_small_jobs_went_out_together(grid):
