@@ -9,6 +9,7 @@ rule gather:
         all_cells("results/metrics/{cell}.items.parquet"),
         all_cells("results/models/{cell}/train_log.jsonl", pretrained=False),
         expand("results/differences/{llm}.parquet", llm=ROWS),
+        expand("results/generations/swaps/{llm}.parquet", llm=CONFIG.llms),
         "results/data/captions.parquet",
     output:
         page=report("results/report.html", caption="report/page.rst", category="Report"),

@@ -28,7 +28,8 @@ rule generate:
         "results/data/pairs.parquet",
         generation_parts,
     output:
-        "results/generations/{llm}.parquet",
+        texts="results/generations/{llm}.parquet",
+        swaps="results/generations/swaps/{llm}.parquet",
     log:
         "logs/generate/{llm}.log",
     benchmark:

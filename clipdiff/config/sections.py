@@ -94,6 +94,9 @@ class Generate(Section):
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int = 0
     shard_rows: Positive = Field(512, description="answers a file")
+    swapped: int = Field(
+        0, ge=0, description="pairs asked about in the other order too: does the text turn round?"
+    )
     jobs: Positive = Field(1, description="jobs that share one LLM's questions")
     max_cost: float | None = Field(
         None, gt=0, description="an LLM stops here, in the currency of its price"

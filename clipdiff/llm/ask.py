@@ -8,7 +8,7 @@ import pandas as pd
 
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.llm import prompts
-from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
+from clipdiff.llm.answers import AnswerStore, Question
 from clipdiff.llm.base import Writer
 from clipdiff.llm.budget import Budget
 from clipdiff.llm.progress import Meter
@@ -22,53 +22,56 @@ class Asking:
 
     Args:
         settings: the LLM, how to ask, the budget.
-        questions: all that have to be answered.
+        shards: all that have to be answered, in runs that are asked and kept together.
         store: where answers are kept.
     """
 
     def __init__(
-        self, settings: GenerateSettings, questions: Sequence[Question], store: AnswerStore
+        self, settings: GenerateSettings, shards: Sequence[Sequence[Question]], store: AnswerStore
     ):
-        self.settings, self.questions, self.store = settings, questions, store
+        self.settings, self.shards, self.store = settings, shards, store
         self.prompt = prompts.load(settings.definition.prompt)
-        self.keys = [store.key(question) for question in questions]
+        self.keys = [[store.key(question) for question in shard] for shard in shards]
+        self.total = sum(map(len, shards))
         self.budget = Budget(settings.llm, settings.definition, settings.generate)
         self.answered: set[str] = set()
 
     @property
     def missing(self) -> int:
         """How many questions have no answer."""
-        return sum(key not in self.answered for key in self.keys)
+        return sum(key not in self.answered for keys in self.keys for key in keys)
 
     def answers(self) -> pd.DataFrame:
-        """Return the answers, one row a question; a writer is opened only if one is missing.
+        """Return the answers, one row a question with its ``row_id``.
+
+        A writer is opened only if one is missing.
 
         Raises:
             ModelError: the model can't be loaded.
             GenerationError: its server can't answer, or the budget is spent; answers are kept.
         """
-        known = self.store.load()
-        kept = known[known.index.isin(self.keys)]
+        known, keys = self.store.load(), [key for keys in self.keys for key in keys]
+        kept = known[known.index.isin(keys)]
         self.budget.spend(int(kept["prompt_tokens"].sum()), int(kept["completion_tokens"].sum()))
         self.answered, name = set(kept.index), self.settings.llm
         if self.answered:
-            log.info("%s: %d of %d rows were there already", name, len(kept), len(self.keys))
+            log.info("%s: %d of %d rows were there already", name, len(kept), self.total)
         if self.missing:
             self._ask_all()
             known = self.store.load()
-        return known.loc[self.keys].reset_index(drop=True)
+        found = known.loc[keys].reset_index(drop=True)
+        found.insert(0, "row_id", [each.row_id for shard in self.shards for each in shard])
+        return found
 
     def _ask_all(self) -> None:
-        settings, total = self.settings, len(self.keys)
+        settings, total = self.settings, self.total
         with (
             closing(open_writer(settings.definition, settings.generate, self.prompt)) as writer,
             Meter(settings.llm, total, total - self.missing) as meter,
         ):
-            size, first = settings.generate.shard_rows, 0
-            for shard in cut_into_shards(self.questions, size):
+            for shard, keys in zip(self.shards, self.keys, strict=True):
                 if not self.budget.is_spent:
-                    self._ask(writer, shard, self.keys[first : first + size], meter)
-                first += size
+                    self._ask(writer, shard, keys, meter)
         if self.missing:
             raise self.budget.stop(self.missing)
 

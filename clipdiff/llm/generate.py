@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ PAIR_COLUMNS = ("pair_id", "caption_1", "caption_2")
 # settings that don't change what an LLM says
 OF_THE_ENTRY = {"batch", "key_env", "key_file", "price"}
 OF_THE_ENTRY |= {"requests_per_minute", "tokens_per_minute"}
-OF_THE_STAGE = {"shard_rows", "seed", "jobs", "max_cost", "max_tokens_total"}
+OF_THE_STAGE = {"shard_rows", "seed", "swapped", "jobs", "max_cost", "max_tokens_total"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ WHOLE = Part(1, 1)
 
 
 def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Path) -> None:
-    """Write ``generations/{llm}.parquet``.
+    """Write ``generations/{llm}.parquet``, and ``generations/swaps/{llm}.parquet``.
 
     Answers of earlier runs and of other jobs are taken over where they answer the same questions
     of the same model; see :mod:`clipdiff.llm.answers`.
@@ -72,15 +73,18 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     if settings.definition.kind == "file":
         answers = _read_file(settings, pairs)
     else:
-        questions = plan(settings, captions, pairs)
-        answers = Asking(settings, questions, _store(settings, output, WHOLE)).answers()
-        answers.insert(0, "pair_id", [question.row_id for question in questions])
+        shards = cut(settings, plan(settings, captions, pairs))
+        answers = Asking(settings, shards, _store(settings, output, WHOLE)).answers()
         answers["prompt_version"] = prompts.load(settings.definition.prompt).version
+    answers = answers.rename(columns={"row_id": "pair_id"})
     answers["llm"] = settings.llm
     answers["model"] = settings.definition.model
     answers["seed"] = settings.generate.seed
     columns = ["pair_id", "text", "llm", "model", "prompt_version", "seed", "finish_reason"]
-    write_parquet(output, answers[[*columns, "prompt_tokens", "completion_tokens"]])
+    swapped = answers["pair_id"] < 0
+    swaps = answers.loc[swapped, ["pair_id", "text"]].assign(pair_id=lambda it: -1 - it["pair_id"])
+    write_parquet(output.parent / "swaps" / output.name, swaps)
+    write_parquet(output, answers.loc[~swapped, [*columns, "prompt_tokens", "completion_tokens"]])
 
 
 def generate_part(
@@ -91,12 +95,11 @@ def generate_part(
     Writes ``generations/{llm}.parts/{part}.json``: rows, tokens, seconds, provenance. Arguments and
     errors are those of :func:`generate`.
     """
-    shards = cut_into_shards(plan(settings, captions, pairs), settings.generate.shard_rows)
-    share = [question for shard in shards[part.number - 1 :: part.of] for question in shard]
+    share = cut(settings, plan(settings, captions, pairs))[part.number - 1 :: part.of]
     began = time.monotonic()
     answers = Asking(settings, share, _store(settings, output, part)).answers()
     facts = {
-        "rows": len(share),
+        "rows": len(answers),
         "tokens": int(answers[["prompt_tokens", "completion_tokens"]].to_numpy().sum()),
         "seconds": time.monotonic() - began,
         "provenance": provenance(settings),
@@ -123,6 +126,19 @@ def plan(settings: GenerateSettings, captions: Path, pairs: Path) -> list[Questi
     return [
         Question(int(row_id), tuple(texts), row_seed(seed, int(row_id))) for row_id, *texts in rows
     ]
+
+
+def cut(settings: GenerateSettings, questions: Sequence[Question]) -> list[Sequence[Question]]:
+    """Return the questions in shards, those about pairs in the other order at the end.
+
+    These have row ids below 0: -1 - the pair's.
+    """
+    turned = [
+        Question(-1 - each.row_id, each.captions[::-1], each.seed)
+        for each in questions[: settings.generate.swapped if settings.task == "difference" else 0]
+    ]
+    rows = settings.generate.shard_rows
+    return [*cut_into_shards(questions, rows), *cut_into_shards(turned, rows)]
 
 
 def identity(settings: GenerateSettings) -> str:
