@@ -11,6 +11,7 @@ rule gather:
         expand("results/differences/{llm}.parquet", llm=ROWS),
         expand("results/generations/swaps/{llm}.parquet", llm=CONFIG.llms),
         "results/data/captions.parquet",
+        "results/data/pairs.parquet",
     output:
         page=report("results/report.html", caption="report/page.rst", category="Report"),
         summary=report(

@@ -1,7 +1,6 @@
 """What each LLM wrote: how much was kept, why the rest was not, and how good it is."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -10,10 +9,10 @@ import pandas as pd
 from clipdiff.config.sections import Price
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results
+from clipdiff.tables.swaps import swap_consistency
 
 COLUMNS = ("pair_id", "difference", "kept", "drop_reason", "true", "true_swapped", "truncated")
 TOKENS = ("prompt_tokens", "completion_tokens")
-PICTURES = ("first", "second")
 
 
 def describe_texts(
@@ -27,8 +26,8 @@ def describe_texts(
     ``true_share`` is over kept texts that can be checked against the attributes;
     ``direction_accuracy`` over those that are true of the pictures in one order only: the share
     that has the right order. ``swap_consistency`` needs no attributes: of pairs asked about in
-    both orders, the share whose texts turn round (:func:`turns_round`). ``distinct_2`` is the
-    share of distinct word pairs (Li 2016), ``unique_share`` that of distinct texts,
+    both orders, the share whose texts turn round (:mod:`clipdiff.tables.swaps`). ``distinct_2`` is
+    the share of distinct word pairs (Li 2016), ``unique_share`` that of distinct texts,
     ``self_repetition`` the mean share of a text's word triples that it has said before. Tokens are
     means over all answers; ``cost`` is what they took, where the entry has a price;
     ``rows_per_second`` counts the loading of the model, too, and what a rerun found there already.
@@ -37,13 +36,14 @@ def describe_texts(
     Raises:
         DataError: a differences file is missing, truncated or lacks a column.
     """
-    rows = []
+    rows, pairs = [], read_parquet(files.pairs, ("pair_id", "caption_1", "caption_2"))
     for llm in llms:
         texts = read_parquet(files.differences(llm), (*COLUMNS, *TOKENS))
-        swaps = files.swaps(llm)
-        asked = read_parquet(swaps, ("pair_id", "text")) if swaps.is_file() else None
-        described = _describe(llm, texts, prices.get(llm))
-        rows.append({**described, "swap_consistency": swap_consistency(texts, asked)})
+        row = _describe(llm, texts, prices.get(llm))
+        if files.swaps(llm).is_file():  # controls have none
+            swaps = read_parquet(files.swaps(llm), ("pair_id", "text"))
+            row["swap_consistency"] = swap_consistency(texts, swaps, pairs)
+        rows.append(row)
     table = pd.DataFrame(rows)
     drops = sorted(name for name in table if name.startswith("dropped: "))
     table.insert(1, "rows_per_second", table["rows"] / table["llm"].map(seconds).astype(float))
@@ -68,6 +68,7 @@ def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, o
         "checked": len(checked),
         "true_share": checked["true"].mean() if len(checked) else math.nan,
         "direction_accuracy": one_way["true"].mean() if len(one_way) else math.nan,
+        "swap_consistency": math.nan,
         "mean_words": counts.mean(),
         "distinct_2": _distinct_2(words),
         "unique_share": kept["difference"].nunique() / len(kept) if len(kept) else math.nan,
@@ -77,41 +78,6 @@ def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, o
         "cost": price.cost(*(float(each.sum()) for each in tokens)) if price else math.nan,
         **{f"dropped: {reason}": int(count) for reason, count in dropped.items()},
     }
-
-
-def swap_consistency(texts: pd.DataFrame, swaps: pd.DataFrame | None) -> float:
-    """Return the share of pairs whose text turns round; nan where none was asked about twice."""
-    if swaps is None or swaps.empty:
-        return math.nan
-    both = texts.merge(swaps, on="pair_id")
-    turned = [turns_round(*each) for each in zip(both["difference"], both["text"], strict=True)]
-    return sum(turned) / len(turned) if turned else math.nan
-
-
-def turns_round(text: str, swapped: str) -> bool:
-    """Return whether a text says of the second picture what another says of the first.
-
-    Words belong to the picture, "first" or "second", that was named last before them. The text of
-    the pair in the other order should share more words (Jaccard) with this one when its pictures
-    are exchanged than as it stands.
-    """
-    here, there = _words_of_pictures(text), _words_of_pictures(swapped)
-    exchanged = {(1 - side, word) for side, word in there}
-    return _jaccard(here, exchanged) > _jaccard(here, there)
-
-
-def _words_of_pictures(text: str) -> set[tuple[int, str]]:
-    side, found = 0, set()
-    for word in re.findall(r"\w+", text.lower()):
-        if word in PICTURES:
-            side = PICTURES.index(word)
-        else:
-            found.add((side, word))
-    return found
-
-
-def _jaccard(one: set[tuple[int, str]], two: set[tuple[int, str]]) -> float:
-    return len(one & two) / len(one | two) if one | two else 0.0
 
 
 def repetition(words: list[str]) -> float:

@@ -15,7 +15,7 @@ from clipdiff.files import read_parquet, write_json, write_parquet
 from clipdiff.grid import PRETRAINED, Results, Variant, all_variants
 from clipdiff.stats.paired import holm
 from clipdiff.tables.gather import gather
-from clipdiff.tables.llms import describe_texts, repetition, swap_consistency, turns_round
+from clipdiff.tables.llms import describe_texts, repetition
 from clipdiff.tables.long import read_metrics
 from clipdiff.tables.measures import figure_names
 
@@ -151,21 +151,6 @@ def test_llm_table_counts_what_was_written(built, tables):
     )
     assert repetition(["a", "b", "c", "a", "b", "c"]) == 0.25
     assert rows(tables["llms"], llm="captions")["true_share"].isna().all()
-
-
-def test_texts_that_turn_round():
-    said = "The first shows a fox on red, the second a dog on blue."
-    assert turns_round(said, "The first shows a dog on blue, while the second has a fox on red.")
-    assert not turns_round(
-        said, "The first shows a fox on red, while the second has a dog on blue."
-    )
-    assert not turns_round(said, "They differ.")
-    texts = pd.DataFrame({"pair_id": [0, 1, 2], "difference": [said] * 3})
-    swaps = pd.DataFrame(
-        {"pair_id": [0, 2], "text": ["The first: a dog, the second: a fox.", said]}
-    )
-    assert swap_consistency(texts, swaps) == 0.5
-    assert math.isnan(swap_consistency(texts, swaps.head(0)))
 
 
 def test_what_answers_cost(built):
