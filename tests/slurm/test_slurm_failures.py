@@ -119,12 +119,15 @@ def test_control_c_ends_the_jobs_and_the_next_run_goes_on(login, prepared):
 def test_a_killed_snakemake_leaves_a_job_and_the_next_one_waits_for_it(login, prepared):
     running = login.start(WEIGHTS)
     login.wait_for_checkpoint()
+    training = processes("train")[0]
+    training.suspend()  # so that the two meet
     running.kill()
     running.wait()
-    assert said("squeue", "--noheader")
     login.run("--unlock")
-    login.finish(login.start(WEIGHTS))
-    assert "another job works here" in login.train_log()
+    running = login.start(WEIGHTS)
+    wait_for("the next job", lambda: "another job works here" in login.train_log(), 120)
+    training.resume()
+    login.finish(running)
     assert login.same_weights(prepared)
 
 
