@@ -26,8 +26,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
     folder = tmp_path_factory.mktemp("prepared")
     preset = folder / "preset.yaml"
     preset.write_text(
-        "llms: [bert]\nlosses: [hinge]\ncontrols: {rows: []}\n"
-        "train: {epochs: 200, checkpoint_every: 30}\n"
+        "llms: [bert]\nlosses: [contrastive]\ncontrols: {rows: []}\n"
+        "train: {epochs: 80, checkpoint_every: 10}\n"
     )
     login = Login.clone(folder, preset)
     login.run(WEIGHTS, profile="profiles/local")

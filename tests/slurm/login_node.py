@@ -18,7 +18,7 @@ LINKED = (
 QUICK = [  # the profile's own values are meant for queues of hours
     "--slurm-init-seconds-before-status-checks=1", "--latency-wait=10", "--jobs=4",
 ]  # fmt: skip
-CELL = "bert/hinge/seed0"
+CELL = "bert/contrastive/seed0"
 WEIGHTS = f"results/models/{CELL}/open_clip_model.safetensors"
 
 

@@ -59,8 +59,13 @@ def test_a_dead_node_costs_no_retry(cluster: Cluster, login: Login, prepared: Lo
 def test_before_its_time_ends_a_training_leaves_and_goes_on_in_a_new_slice(login, prepared):
     running = login.start(WEIGHTS, "--retries=0", "--set-resources", "train:runtime=2")
     job = login.wait_for_checkpoint()
+    training = processes("train")[0]
+    training.suspend()  # the machine is slow for a while
+    left = ("squeue", "--noheader", f"--jobs={job}", "--format=%L")
+    wait_for("the last minute", lambda: said(*left).startswith("0:"), 120)
+    training.resume()
+    wait_for("leaving", lambda: "the job's time ends: saved after step" in login.train_log())
     now(job)
-    assert "the job's time ends: saved after step" in login.train_log()
     login.finish(running)
     assert "going on from" in login.train_log()
     assert login.same_weights(prepared)
@@ -70,7 +75,7 @@ def test_a_job_that_hangs_runs_out_of_time_and_is_tried_again(login):
     metrics = "results/metrics/pretrained/none/seednone.json"
     running = login.start(metrics, "--set-resources", "evaluate:runtime=1")
     wait_for("the evaluation", lambda: bool(processes("evaluate")), 120, every=0.02)
-    processes("evaluate")[0].send_signal(signal.SIGSTOP)
+    processes("evaluate")[0].suspend()
     login.finish(running)
     assert "SLURM status is: 'TIMEOUT'" in login.said()
     assert (login.folder / metrics).is_file()
@@ -114,12 +119,15 @@ def test_control_c_ends_the_jobs_and_the_next_run_goes_on(login, prepared):
 def test_a_killed_snakemake_leaves_a_job_and_the_next_one_waits_for_it(login, prepared):
     running = login.start(WEIGHTS)
     login.wait_for_checkpoint()
+    training = processes("train")[0]
+    training.suspend()  # so that the two meet
     running.kill()
     running.wait()
-    assert said("squeue", "--noheader")
     login.run("--unlock")
-    login.finish(login.start(WEIGHTS))
-    assert "another job works here" in login.train_log()
+    running = login.start(WEIGHTS)
+    wait_for("the next job", lambda: "another job works here" in login.train_log(), 120)
+    training.resume()
+    login.finish(running)
     assert login.same_weights(prepared)
 
 
