@@ -34,13 +34,32 @@ def clip_score(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
     return WEIGHT * (text_embeds * image_embeds).sum(1).clamp(min=0)
 
 
+def ref_clip_score(text_embeds: Tensor, image_embeds: Tensor, reference_embeds: Tensor) -> Tensor:
+    """Return (N,) RefCLIPScores in [0, 5/3.5]: harmonic means (Hessel 2021, eq. 2).
+
+    Of the CLIP-Score, and of the largest cosine with a reference caption, at least 0; 0 where
+    either is.
+
+    Args:
+        text_embeds: (N, D), L2-normalised.
+        image_embeds: (N, D), L2-normalised, of the same CLIP.
+        reference_embeds: (N, R, D), L2-normalised: R captions known to be true of each picture.
+    """
+    scores = clip_score(text_embeds, image_embeds)
+    cosines = torch.einsum("nd,nrd->nr", text_embeds, reference_embeds)
+    nearest = cosines.amax(1).clamp(min=0)
+    means = 2 * scores * nearest / (scores + nearest)
+    return torch.where(scores * nearest > 0, means, 0.0)
+
+
 class ClipScore:
     """Retrieval, edit and own CLIP-Score of one split.
 
     ``retrieval``: the cell's text tower finds a picture of the split for each caption; the judge
-    scores the caption on it. ``edit``: the embedding of a caption plus that of a text that says
-    how a target differs from it finds a picture; the judge scores the target's caption on it.
-    ``own``: the cell's own score of each caption on its own picture.
+    scores the caption on it. ``retrieval_ref``: the RefCLIPScore of the same, whose reference is
+    the caption that the found picture has. ``edit``: the embedding of a caption plus that of a
+    text that says how a target differs from it finds a picture; the judge scores the target's
+    caption on it. ``own``: the cell's own score of each caption on its own picture.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
@@ -60,13 +79,16 @@ class ClipScore:
         return self.scored
 
     def measure(self, view: View, reference: View) -> list[Metric]:
-        """Return retrieval, edit (where the split has attributes) and own."""
+        """Return retrieval, retrieval_ref, edit (where the split has attributes) and own."""
         queries = view.text_embeds.of(self.captions)
         judged = reference.text_embeds.of(self.scored)
         own = clip_score(view.text_embeds.of(self.scored), view.image_embeds)
-        found = reference.image_embeds[retrieve(queries, view.image_embeds)]
+        rows = retrieve(queries, view.image_embeds)
+        found = reference.image_embeds[rows]
+        referred = ref_clip_score(judged, found, judged[rows][:, None])
         metrics = [
             Metric(TASK, "retrieval", _array(clip_score(judged, found)), self.items, kept=True),
+            Metric(TASK, "retrieval_ref", _array(referred), self.items, kept=True),
             Metric(TASK, "own", _array(own), self.items, kept=True),
         ]
         if self.edit_texts:
@@ -74,7 +96,7 @@ class ClipScore:
             edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
             found = reference.image_embeds[retrieve(edited, view.image_embeds)]
             scores = _array(clip_score(judged[targets], found))
-            metrics.insert(1, Metric(TASK, "edit", scores, self.edit_items, kept=True))
+            metrics.insert(2, Metric(TASK, "edit", scores, self.edit_items, kept=True))
         return metrics
 
 

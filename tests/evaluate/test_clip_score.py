@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from clipdiff.evaluate.clip_score import ClipScore, choose_edits, clip_score, retrieve
+from clipdiff.evaluate.clip_score import (
+    ClipScore,
+    choose_edits,
+    clip_score,
+    ref_clip_score,
+    retrieve,
+)
 from clipdiff.evaluate.registry import TextEmbeds, View
 
 
@@ -18,6 +24,21 @@ def test_formula_is_hessels():
     text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [1.0, 0.0]])
     image = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
     assert clip_score(text, image).tolist() == pytest.approx([2.5, 1.5, 0.0])
+
+
+def test_reference_formula_is_hessels():
+    text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [1.0, 0.0], [1.0, 0.0]])
+    image = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
+    references = torch.tensor(
+        [
+            [[0.0, 1.0], [1.0, 0.0]],  # 2 * 2.5 * 1 / (2.5 + 1)
+            [[0.8, 0.6], [1.0, 0.0]],  # 2 * 1.5 * 0.96 / (1.5 + 0.96)
+            [[1.0, 0.0], [0.0, 1.0]],  # the picture is wrong
+            [[-1.0, 0.0], [0.0, -1.0]],  # no reference says anything like it
+        ]
+    )
+    expected = [5 / 3.5, 2.88 / 2.46, 0.0, 0.0]
+    assert ref_clip_score(text, image, references).tolist() == pytest.approx(expected)
 
 
 @pytest.fixture
@@ -40,6 +61,7 @@ def captioned_view(split, task, planted_view):
 def test_a_cell_that_knows_scores_the_most(task, captioned_view):
     got = values(task.measure(captioned_view, captioned_view))
     assert got["retrieval"] == pytest.approx(2.5)
+    assert got["retrieval_ref"] == pytest.approx(5 / 3.5)
     assert got["own"] == pytest.approx(2.5)
     assert 2.2 < got["edit"] <= 2.5
 
@@ -58,6 +80,22 @@ def test_the_judge_scores_what_the_cell_retrieves(task, split, captioned_view, r
     metric = task.measure(cell, captioned_view)[0]
     assert metric.metric == "retrieval"
     assert metric.values == pytest.approx(expected.numpy())
+
+
+def test_the_reference_is_the_caption_of_the_found_picture(
+    task, split, captioned_view, random_view
+):
+    cell = random_view(task.texts(), len(split.rows), 0)
+    found = retrieve(cell.text_embeds.of(task.captions), cell.image_embeds)
+    judged = captioned_view.text_embeds.of(task.captions).double().numpy()
+    metric = task.measure(cell, captioned_view)[1]
+    assert metric.metric == "retrieval_ref"
+    for row, place in enumerate(found[:20].tolist()):
+        picture = captioned_view.image_embeds[place].double().numpy()
+        score = 2.5 * max(judged[row] @ picture, 0)
+        nearest = max(judged[row] @ judged[place], 0)
+        expected = 2 / (1 / score + 1 / nearest) if score > 0 and nearest > 0 else 0.0
+        assert metric.values[row] == pytest.approx(expected, abs=1e-5)
 
 
 def test_random_retrieval_scores_as_any_picture_does(task, split, captioned_view, random_view):
@@ -109,4 +147,8 @@ def test_without_attributes_there_is_no_edit(split, settings, random_view, caplo
     task = ClipScore(replace(split, attributes=[{}] * len(split.rows)), settings)
     assert "no edit CLIP-Score" in caplog.text
     view = random_view(task.texts(), len(split.rows), 0)
-    assert [metric.metric for metric in task.measure(view, view)] == ["retrieval", "own"]
+    assert [metric.metric for metric in task.measure(view, view)] == [
+        "retrieval",
+        "retrieval_ref",
+        "own",
+    ]

@@ -36,6 +36,7 @@ def test_rows_and_items_of_a_cell(bench):
         "acc1",
         "acc5",
         "retrieval",
+        "retrieval_ref",
         "edit",
         "own",
     }
