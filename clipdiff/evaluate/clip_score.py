@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Evaluate
-from clipdiff.evaluate.attributes import attribute_codes, load_templates
+from clipdiff.evaluate.attributes import coded_attributes, load_templates
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric
 from clipdiff.evaluate.splits import Split
@@ -116,14 +116,12 @@ def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str
         target ("the first") differs from the source ("the second"); none for a split without
         attributes.
     """
-    if not any(split.attributes):
+    templates = load_templates(settings.templates).values()
+    if not any(split.attributes) and all(known.classes is None for known in templates):
         log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
         return np.empty((0, 2), dtype=np.int64), []
-    templates = load_templates(settings.templates)
-    values = {name: split.values(name) for name in templates}
-    codes = np.array(
-        [attribute_codes(name, templates[name], values[name], split.where) for name in templates]
-    )  # (A, n)
+    attributes = list(coded_attributes(settings.templates, split).values())
+    codes = np.array([coded.codes for coded in attributes])  # (A, n)
     stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
     rng = np.random.default_rng(stream)
     rounds = -(-settings.edits // len(split.rows))
@@ -135,14 +133,9 @@ def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str
         if counts.min() > len(codes):
             continue
         target = rng.choice(np.flatnonzero(counts == counts.min()))
-        changed = [name for name, row in zip(templates, differ, strict=True) if row[target]]
+        changed = [known for known, row in zip(attributes, differ, strict=True) if row[target]]
         pairs.append((source, target))
-        texts.append(
-            " ".join(
-                templates[name].describe(values[name][target], values[name][source])
-                for name in changed
-            )
-        )
+        texts.append(" ".join(known.describe(target, source) for known in changed))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clipdiff.config.sections import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.evaluate.attributes import Attribute, attribute_codes, load_templates
+from clipdiff.evaluate.attributes import Coded, coded_attributes
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric, stderr_over_draws
 from clipdiff.evaluate.splits import Split
@@ -40,9 +40,9 @@ class DifferenceClassification:
 
     def __init__(self, split: Split, settings: Evaluate):
         self.split = split
-        templates = load_templates(settings.templates)
         self.attributes = [
-            _draw_pairs(name, attribute, split, settings) for name, attribute in templates.items()
+            _draw_pairs(name, coded, split, settings)
+            for name, coded in coded_attributes(settings.templates, split).items()
         ]
 
     def texts(self) -> list[str]:
@@ -129,12 +129,10 @@ def _dots(text_embeds: Tensor, differences: Tensor) -> np.ndarray:
     return (text_embeds * differences).sum(1).double().numpy()
 
 
-def _draw_pairs(
-    name: str, attribute: Attribute, split: Split, settings: Evaluate
-) -> AttributePairs:
-    values = split.values(name)
-    codes = attribute_codes(name, attribute, values, split.where)
-    drawn = [_pairs_of_draw(codes, name, split, settings, draw) for draw in range(settings.draws)]
+def _draw_pairs(name: str, coded: Coded, split: Split, settings: Evaluate) -> AttributePairs:
+    drawn = [
+        _pairs_of_draw(coded.codes, name, split, settings, draw) for draw in range(settings.draws)
+    ]
     pair_rows = np.concatenate(drawn)
     if not len(pair_rows):
         raise DataError(
@@ -145,22 +143,25 @@ def _draw_pairs(
         name=name,
         pair_rows=pair_rows,
         draws=np.repeat(np.arange(settings.draws), [len(rows) for rows in drawn]),
-        true_texts=[attribute.describe(values[i], values[j]) for i, j in pair_rows],
-        swapped_texts=[attribute.describe(values[j], values[i]) for i, j in pair_rows],
+        true_texts=[coded.describe(i, j) for i, j in pair_rows],
+        swapped_texts=[coded.describe(j, i) for i, j in pair_rows],
     )
 
 
 def _pairs_of_draw(
     codes: np.ndarray, name: str, split: Split, settings: Evaluate, draw: int
 ) -> np.ndarray:
-    """Return (P, 2) int64 rows of pairs in both orders; all attributes share a draw's pictures."""
+    """Return (P, 2) int64 rows of pairs in both orders, of pictures that have the attribute.
+
+    Attributes that every picture has share a draw's pictures.
+    """
     stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), draw]
-    count = min(settings.images_per_draw, len(codes))
-    rows = np.sort(np.random.default_rng(stream).choice(len(codes), count, replace=False))
+    known = np.flatnonzero(~np.isnan(codes))
+    count = min(settings.images_per_draw, len(known))
+    places = np.random.default_rng(stream).choice(len(known), count, replace=False)
+    rows = known[np.sort(places)]
     drawn = codes[rows]
-    known = ~np.isnan(drawn)
-    differ = (drawn[:, None] != drawn[None]) & known[:, None] & known[None]
-    candidates = np.argwhere(np.triu(differ, 1))
+    candidates = np.argwhere(np.triu(drawn[:, None] != drawn[None], 1))
     rng = np.random.default_rng([*stream, zlib.crc32(name.encode())])
     half = min(max(1, settings.pairs_per_draw // 2), len(candidates))
     chosen = rows[candidates[rng.choice(len(candidates), half, replace=False)]]
