@@ -201,7 +201,7 @@ class Evaluate(Section):
     )
     class_differences: str | None = Field(
         None,
-        description="table class_1, class_2, difference, `{llm}` in its path; null: templates",
+        description="Parquet table class_1, class_2, difference, with `{llm}` in its path",
     )
     class_pairs: Positive = Field(500, description="geometry: pairs of classes a split")
     shots: Positive = Field(16, description="linear probe: training pictures a class")

@@ -1,0 +1,77 @@
+"""Texts that tell one class from another: "a versus b", by an LLM or by the templates."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clipdiff.config.sections import Evaluate
+from clipdiff.errors import DataError
+from clipdiff.evaluate.attributes import Coded, class_key, coded_attributes
+from clipdiff.evaluate.splits import Split
+from clipdiff.files import read_parquet
+
+COLUMNS = ("class_1", "class_2", "difference")
+
+
+class ClassTexts:
+    """The text of an ordered pair of classes, if there is one.
+
+    An LLM's, where ``evaluate.class_differences`` names a file that is there. Otherwise the texts
+    of the attributes in which the classes differ, where all pictures of a class have one value.
+    """
+
+    def __init__(self, split: Split, settings: Evaluate):
+        self.class_names = split.class_names
+        self.written: Mapping[tuple[str, str], str] | None = None
+        path = settings.class_differences
+        if path and Path(path).is_file():
+            self.written = read_class_differences(Path(path))
+            return
+        attributes = coded_attributes(settings.templates, split).values()
+        self.attributes = [(coded, shown_by_classes(coded, split)) for coded in attributes]
+
+    def of(self, first: int, second: int) -> str | None:
+        """Return how class ``first`` differs from ``second`` (ids); None where nothing says so."""
+        if self.written is not None:
+            names = (class_key(self.class_names[place]) for place in (first, second))
+            return self.written.get(tuple(names))
+        texts = [
+            coded.describe(shown[first], shown[second])
+            for coded, shown in self.attributes
+            if min(shown[first], shown[second]) >= 0
+            and coded.codes[shown[first]] != coded.codes[shown[second]]
+        ]
+        return " ".join(texts) or None
+
+
+def shown_by_classes(coded: Coded, split: Split) -> np.ndarray:
+    """Return (C,) int64: a picture of each class, if the whole class has the attribute as it has.
+
+    -1 where pictures of the class have several values, or none.
+    """
+    shown = np.full(len(split.class_names), -1)
+    for label in np.unique(split.labels[split.labels >= 0]):
+        rows = np.flatnonzero(split.labels == label)
+        codes = coded.codes[rows]
+        if (codes == codes[0]).all():  # never so for NaN
+            shown[label] = rows[0]
+    return shown
+
+
+def read_class_differences(path: Path) -> dict[tuple[str, str], str]:
+    """Read texts by the keys of their two classes.
+
+    Args:
+        path: Parquet with the columns class_1, class_2 and difference: how the first class
+            differs from the second.
+
+    Raises:
+        DataError: the file is truncated, or lacks a column or a text.
+    """
+    table = read_parquet(path, COLUMNS)
+    if odd := [column for column in COLUMNS if pd.isna(table[column]).any()]:
+        raise DataError(f"{path}: rows without {odd[0]}; fill them in or drop them")
+    keys = (table[column].astype(str).map(class_key) for column in COLUMNS[:2])
+    return dict(zip(zip(*keys, strict=True), table["difference"].astype(str), strict=True))
