@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clipdiff.config.sections import Evaluate
 from clipdiff.config.stages import EvaluateSettings
-from clipdiff.errors import ModelError
+from clipdiff.errors import ConfigError, ModelError
 from clipdiff.evaluate.image_embeds import read_image_embeds
 from clipdiff.evaluate.registry import Task, TextEmbeds, Validation, View, make_task
 from clipdiff.evaluate.results import item_rows, metric_row
@@ -75,6 +75,11 @@ def evaluate(
                 if metric.kept:
                     item_tables.append(item_rows(metric, split.name, weights))
         log.info("%s: measured %d tasks", weights, len(tasks))
+    if not item_tables:
+        raise ConfigError(
+            f"evaluate.tasks: got {settings.evaluate.tasks}, which leave nothing to measure in "
+            f"this cell on {', '.join(settings.evaluate.splits)}; add a task or a split"
+        )
     write_parquet(items, pd.concat(item_tables, ignore_index=True))
     write_json(metrics, {"provenance": provenance(settings), "rows": metric_rows})
 
@@ -83,6 +88,8 @@ def _make_tasks(
     settings: EvaluateSettings, splits: list[Split], clip: LoadedClip, cached: Tensor
 ) -> list[tuple[Split, Task]]:
     """Make the tasks of each split, while ``clip`` holds its pretrained weights."""
+    for name in settings.evaluate.per_split.keys() - {split.name for split in splits}:
+        log.warning("evaluate.per_split.%s: no effect, as evaluate.splits does not name it", name)
     parts = _parts(splits, cached)
     validations = {
         split.name: Validation(split, parts[split.name], partial(encode_texts, clip))
@@ -100,8 +107,8 @@ def _make_tasks(
 
 def _settings_of(settings: EvaluateSettings, split: str) -> Evaluate:
     """Return the evaluate section of one split of this cell."""
-    own, tasks = settings.evaluate.for_split(split), settings.evaluate.for_split(split).tasks
-    frozen = settings.llm != "pretrained" and not settings.image_tower_trained
+    own = settings.evaluate.for_split(split)
+    tasks, frozen = own.tasks, settings.llm != "pretrained" and not settings.image_tower_trained
     if frozen and PROBE in tasks:
         log.info("%s: no %s, as the image tower was not trained", split, PROBE)
         tasks = [name for name in tasks if name != PROBE]
