@@ -164,6 +164,7 @@ class SplitSettings(Section):
 
     tasks: list[TaskName] | None = None
     templates: str | None = None
+    pair_differences: str | None = None
     prompt: str | None = None
     validation: str | None = None
 
@@ -174,7 +175,7 @@ class Evaluate(Section):
     tasks: list[TaskName]
     splits: list[str]
     per_split: dict[str, SplitSettings] = Field(
-        default_factory=dict, description="tasks, templates, prompt, validation of single splits"
+        default_factory=dict, description="what single splits are measured by, if not as all are"
     )
     wise_alphas: list[Fraction] = Field(description="weights: 0 pretrained, 1 finetuned (WiSE-FT)")
     draws: Positive = Field(5, description="draws of difference pairs")
@@ -182,6 +183,10 @@ class Evaluate(Section):
     pairs_per_draw: Positive = 200
     templates: str = Field(
         "scenes", description="difference tasks: a file of clipdiff/evaluate/templates, or a path"
+    )
+    pair_differences: str | None = Field(
+        None,
+        description="difference task `written`: Parquet table image_id_1, image_id_2, difference",
     )
     prompt: str = Field(
         "This is a photo of a {label}",
@@ -202,6 +207,10 @@ class Evaluate(Section):
     class_differences: str | None = Field(
         None,
         description="Parquet table class_1, class_2, difference, with `{llm}` in its path",
+    )
+    class_descriptions: str | None = Field(
+        None,
+        description="to compare with: Parquet table class, description, with `{llm}` in its path",
     )
     class_pairs: Positive = Field(500, description="geometry: pairs of classes a split")
     shots: Positive = Field(16, description="linear probe: training pictures a class")

@@ -1,6 +1,6 @@
-"""Texts that tell one class from another: "a versus b", by an LLM or by the templates."""
+"""Texts about classes: "a versus b", by an LLM or by the templates, and descriptions of one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from clipdiff.evaluate.splits import Split
 from clipdiff.files import read_parquet
 
 COLUMNS = ("class_1", "class_2", "difference")
+DESCRIBED = ("class", "description")
 
 
 class ClassTexts:
@@ -70,8 +71,36 @@ def read_class_differences(path: Path) -> dict[tuple[str, str], str]:
     Raises:
         DataError: the file is truncated, or lacks a column or a text.
     """
-    table = read_parquet(path, COLUMNS)
-    if odd := [column for column in COLUMNS if pd.isna(table[column]).any()]:
-        raise DataError(f"{path}: rows without {odd[0]}; fill them in or drop them")
+    table = _read_whole(path, COLUMNS)
     keys = (table[column].astype(str).map(class_key) for column in COLUMNS[:2])
     return dict(zip(zip(*keys, strict=True), table["difference"].astype(str), strict=True))
+
+
+def read_class_descriptions(path: Path, class_names: Sequence[str]) -> dict[int, str]:
+    """Read what an LLM says of single classes, by class id; classes without a text are left out.
+
+    Args:
+        path: Parquet with the columns class and description, the whole text to be encoded.
+        class_names: C names.
+
+    Raises:
+        DataError: the file is truncated, or lacks a column or a text, or knows no class.
+    """
+    table = _read_whole(path, DESCRIBED)
+    keys = table["class"].astype(str).map(class_key)
+    by_key = dict(zip(keys, table["description"].astype(str), strict=True))
+    texts = {
+        place: by_key[class_key(name)]
+        for place, name in enumerate(class_names)
+        if class_key(name) in by_key
+    }
+    if not texts:
+        raise DataError(f"{path}: describes none of the {len(class_names)} classes by name")
+    return texts
+
+
+def _read_whole(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    table = read_parquet(path, columns)
+    if odd := [column for column in columns if table[column].isna().any()]:
+        raise DataError(f"{path}: rows without {odd[0]}; fill them in or drop them")
+    return table

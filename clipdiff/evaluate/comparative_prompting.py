@@ -5,6 +5,8 @@ a prompt moves off the finetuned one's accuracy: both on a validation split, so 
 a say.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.evaluate.class_texts import ClassTexts
+from clipdiff.evaluate.class_texts import ClassTexts, read_class_descriptions
 from clipdiff.evaluate.prompts import class_embeds, class_prompts
 from clipdiff.evaluate.registry import Validation, View
 from clipdiff.evaluate.results import Items, Metric
@@ -29,7 +31,8 @@ class ComparativePrompting:
     ``acc1`` is over all labelled pictures, ``gain`` what it is above the plain prompts of the
     same weights, ``acc1_confused`` over the pictures of the moved classes alone. ``prompt_alpha``
     is the share of the plain prompt that the validation split chose, its interval the same choice
-    on resampled pictures.
+    on resampled pictures. ``acc1_described``, where an LLM has described classes, is the paper's
+    comparison: the descriptions stand in for the prompts.
     """
 
     def __init__(self, split: Split, settings: Evaluate, validation: Validation):
@@ -44,17 +47,21 @@ class ComparativePrompting:
         best = (seen @ classifier.T).argmax(1).numpy()
         counts = confusion_matrix(self.validation_labels, best, self.classes)
         self.pairs, self.pair_texts = _told_apart(counts, validation.split, settings)
+        self.descriptions: dict[int, str] = {}
+        path = settings.class_descriptions
+        if path and Path(path).is_file():
+            self.descriptions = read_class_descriptions(Path(path), split.class_names)
 
     def texts(self) -> list[str]:
-        """All prompts of each class, and the texts that move them."""
-        return [*self.prompts, *self.pair_texts]
+        """All prompts of each class, the texts that move them, and descriptions."""
+        return [*self.prompts, *self.pair_texts, *self.descriptions.values()]
 
     def reference_texts(self) -> list[str]:
         """No judge needed."""
         return []
 
     def measure(self, view: View, reference: View) -> list[Metric]:
-        """Return acc1, gain, acc1_confused and prompt_alpha."""
+        """Return acc1, gain, acc1_confused, acc1_described and prompt_alpha."""
         plain = class_embeds(view.text_embeds.of(self.prompts), self.classes)  # (C, D)
         differences = view.text_embeds.of(self.pair_texts)  # (P, D)
         alpha, chosen = self._choose_alpha(plain, differences, view.validation_embeds)
@@ -69,6 +76,11 @@ class ComparativePrompting:
         if confused.any():
             items = self.items.take(confused)
             metrics.append(Metric(TASK, "acc1_confused", hits[confused], items, kept=True))
+        if self.descriptions:
+            described = plain.clone()
+            described[list(self.descriptions)] = view.text_embeds.of(self.descriptions.values())
+            hits = _hits(view.image_embeds[self.rows], described, self.labels)
+            metrics.append(Metric(TASK, "acc1_described", hits, self.items, kept=True))
         return [*metrics, chosen]
 
     def _choose_alpha(

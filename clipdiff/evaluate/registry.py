@@ -6,7 +6,7 @@ to ``TASKS`` and its name to ``config.sections.TaskName``. A task that makes cho
 a validation split, and is in ``CHOOSING``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -38,7 +38,7 @@ class TextEmbeds:
         self.places = {text: place for place, text in enumerate(texts)}
         self.text_embeds = text_embeds
 
-    def of(self, texts: Sequence[str]) -> Tensor:
+    def of(self, texts: Iterable[str]) -> Tensor:
         """Return (N, D) float32 text_embeds of N texts, repeats allowed."""
         return self.text_embeds[[self.places[text] for text in texts]]
 

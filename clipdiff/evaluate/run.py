@@ -112,8 +112,9 @@ def _settings_of(settings: EvaluateSettings, split: str) -> Evaluate:
     if frozen and PROBE in tasks:
         log.info("%s: no %s, as the image tower was not trained", split, PROBE)
         tasks = [name for name in tasks if name != PROBE]
-    texts = own.class_differences and own.class_differences.replace("{llm}", settings.llm)
-    return own.model_copy(update={"tasks": tasks, "class_differences": texts})
+    paths = {name: getattr(own, name) for name in ("class_differences", "class_descriptions")}
+    written = {name: path.replace("{llm}", settings.llm) for name, path in paths.items() if path}
+    return own.model_copy(update={"tasks": tasks, **written})
 
 
 def _reference_views(

@@ -217,3 +217,22 @@ def test_items_are_every_cells(split, test_split, settings, world, random_view):
     again = make(test_split, settings, split, world)
     assert np.array_equal(task.items.ids, again.items.ids)
     assert task.texts() == again.texts()
+
+
+def test_descriptions_stand_in_for_the_prompts(tmp_path, split, test_split, settings, world):
+    path, names = tmp_path / "bert.parquet", split.class_names
+    table = pd.DataFrame({"class": names[:-1], "description": [f"seen as {n}" for n in names[:-1]]})
+    write_parquet(path, table)
+    changed = settings.model_copy(update={"class_descriptions": str(path)})
+    task = make(test_split, changed, split, world)
+    view = world.view(task, test_split, split)
+    rows = [view.text_embeds.places[f"seen as {name}"] for name in names[:-1]]
+    view.text_embeds.text_embeds[rows] = world.centres[:-1]  # a perfect description
+    got = {metric.metric: metric for metric in task.measure(view, view)}
+    last = test_split.labels == len(names) - 1
+    zero_shot = ZeroShot(test_split, changed).measure(view, view)[0]
+    assert got["acc1_described"].values[~last].mean() == 1.0
+    assert got["acc1_described"].values[~last].mean() > zero_shot.values[~last].mean()
+    write_parquet(path, table.assign(**{"class": "cat"}))
+    with pytest.raises(DataError, match="describes none of the 6 classes"):
+        make(test_split, changed, split, world)
