@@ -98,8 +98,10 @@ def _draw_pairs(
     candidates = rng.permuted(rng.permutation(candidates), axis=1)
     pairs, true_texts, reverse_texts = [], [], []
     for first, second in candidates:
+        if len(pairs) == settings.class_pairs:
+            break
         text, reverse = texts.of(first, second), texts.of(second, first)
-        if text and reverse and len(pairs) < settings.class_pairs:
+        if text and reverse:
             pairs.append((first, second))
             true_texts.append(text)
             reverse_texts.append(reverse)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_score
 
 from clipdiff.evaluate.clip_score import (
     ClipScore,
@@ -39,6 +40,43 @@ def test_reference_formula_is_hessels():
     )
     expected = [5 / 3.5, 2.88 / 2.46, 0.0, 0.0]
     assert ref_clip_score(text, image, references).tolist() == pytest.approx(expected)
+
+
+class Embedded:
+    """Embeddings in the shape of the model and the processor that torchmetrics asks for.
+
+    A "picture" is its embedding; a text is the number of a row.
+    """
+
+    config = None
+
+    def __init__(self, text_embeds):
+        self.text_embeds = text_embeds
+
+    def to(self, device):
+        return self
+
+    def __call__(self, images=None, text=None, **options):
+        if images is not None:
+            return {"pixel_values": torch.stack(images)}
+        ids = torch.tensor([int(number) for number in text])
+        return {"input_ids": ids, "attention_mask": ids}
+
+    def get_image_features(self, pixel_values):
+        return pixel_values.flatten(1)
+
+    def get_text_features(self, input_ids, attention_mask):
+        return self.text_embeds[input_ids]
+
+
+def test_scores_are_torchmetrics_scores():
+    generator = torch.Generator().manual_seed(0)
+    text, image = torch.nn.functional.normalize(torch.rand(2, 20, 8, generator=generator), dim=2)
+    known = Embedded(text)
+    expected = torchmetrics_clip_score(
+        list(image[:, None, None]), [str(row) for row in range(20)], lambda: (known, known)
+    )  # 100 times the mean cosine; none is below 0 here
+    assert float(clip_score(text, image).mean()) == pytest.approx(float(expected) * 2.5 / 100)
 
 
 @pytest.fixture
