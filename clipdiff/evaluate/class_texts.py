@@ -20,7 +20,7 @@ class ClassTexts:
     """The text of an ordered pair of classes, if there is one.
 
     An LLM's, where ``evaluate.class_differences`` names a file that is there. Otherwise the texts
-    of the attributes in which the classes differ, where all pictures of a class have one value.
+    of the attributes in which the classes differ, of those that are their classes' own.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
@@ -31,7 +31,8 @@ class ClassTexts:
             self.written = read_class_differences(Path(path))
             return
         attributes = coded_attributes(settings.templates, split).values()
-        self.attributes = [(coded, shown_by_classes(coded, split)) for coded in attributes]
+        shown = [(coded, shown_by_classes(coded, split)) for coded in attributes]
+        self.attributes = [(coded, rows) for coded, rows in shown if rows is not None]
 
     def of(self, first: int, second: int) -> str | None:
         """Return how class ``first`` differs from ``second`` (ids); None where nothing says so."""
@@ -47,16 +48,19 @@ class ClassTexts:
         return " ".join(texts) or None
 
 
-def shown_by_classes(coded: Coded, split: Split) -> np.ndarray:
-    """Return (C,) int64: a picture of each class, if the whole class has the attribute as it has.
+def shown_by_classes(coded: Coded, split: Split) -> np.ndarray | None:
+    """Return (C,) int64: a picture of each class that has the attribute, -1 for classes without.
 
-    -1 where pictures of the class have several values, or none.
+    None if the attribute is not the classes' own: pictures of some class differ in it. (That those
+    of one class happen to agree, as a single picture does, says nothing.)
     """
     shown = np.full(len(split.class_names), -1)
     for label in np.unique(split.labels[split.labels >= 0]):
         rows = np.flatnonzero(split.labels == label)
-        codes = coded.codes[rows]
-        if (codes == codes[0]).all():  # never so for NaN
+        codes = np.unique(coded.codes[rows])  # NaN once
+        if len(codes) > 1:
+            return None
+        if not np.isnan(codes[0]):
             shown[label] = rows[0]
     return shown
 

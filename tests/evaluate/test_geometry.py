@@ -1,5 +1,7 @@
 """Geometry: planted differences, reversed ones, chance, and which pairs are asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,8 +99,21 @@ def test_each_pair_of_classes_once_in_one_order(task, split):
         assert reverse.index(names[1]) < reverse.index(names[0])
 
 
-def test_only_what_a_whole_class_shares_tells_it_apart(task):
+def test_only_what_is_the_classes_own_tells_them_apart(split, settings):
+    labels = split.labels.copy()
+    for label in range(2):  # classes of one picture agree in everything, which says nothing
+        labels[np.flatnonzero(split.labels == label)[1:]] = -1
+    task = Geometry(replace(split, labels=labels), settings)
+    assert len(task.true_texts) == 15
     assert not any("larger" in text or "background" in text for text in task.true_texts)
+
+
+def test_classes_that_the_templates_leave_out_have_no_text(split, settings):
+    names = ["camel", "boat", "shrew", "wolf", "owl", "drum"]
+    bare = replace(split, class_names=names, attributes=[{}] * len(split.rows))
+    task = Geometry(bare, settings.model_copy(update={"templates": "cifar100_size"}))
+    pairs = {frozenset(names[place] for place in pair) for pair in task.pairs}
+    assert pairs == {frozenset(["camel", "shrew"]), frozenset(["wolf", "shrew"])}
 
 
 def test_items_follow_the_seed_and_nothing_else(split, settings):
