@@ -5,7 +5,9 @@ foreign file into one ``DataError`` that names it.
 """
 
 import errno
+import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from clipdiff.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+log = logging.getLogger(__name__)
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,6 +46,25 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder against processes, on any node, that hold it too; wait until they let go.
+
+    A job may outlive its Snakemake and meet its successor. The system lets go when a process ends,
+    however it ends; a file system that keeps no locks is taken as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another job works here; waiting for its end", folder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            log.warning("%s: not locked (%s); see that no two jobs work here", folder, error)
+        yield
 
 
 def write_json(path: Path | str, value: Any) -> None:

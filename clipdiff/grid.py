@@ -101,6 +101,10 @@ class Results:
         """Raw answers of one LLM."""
         return self.root / f"generations/{llm}.parquet"
 
+    def swaps(self, llm: str) -> Path:
+        """Answers of one LLM about some pairs in the other order."""
+        return self.root / f"generations/swaps/{llm}.parquet"
+
     def differences(self, llm: str) -> Path:
         """Training texts of one row of the table, after the filter."""
         return self.root / f"differences/{llm}.parquet"

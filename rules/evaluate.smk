@@ -13,9 +13,6 @@ rule evaluate:
     conda:
         "../envs/clipdiff.yaml"
     threads: CONFIG.evaluate.threads
-    resources:
-        mem_mb=8000,
-        runtime=120,
     params:
         settings=settings_of("evaluate"),
     message:

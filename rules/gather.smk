@@ -9,7 +9,9 @@ rule gather:
         all_cells("results/metrics/{cell}.items.parquet"),
         all_cells("results/models/{cell}/train_log.jsonl", pretrained=False),
         expand("results/differences/{llm}.parquet", llm=ROWS),
+        expand("results/generations/swaps/{llm}.parquet", llm=CONFIG.llms),
         "results/data/captions.parquet",
+        "results/data/pairs.parquet",
     output:
         page=report("results/report.html", caption="report/page.rst", category="Report"),
         summary=report(
@@ -39,9 +41,6 @@ rule gather:
         "results/benchmarks/gather.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         settings=settings_of("gather"),
     message:

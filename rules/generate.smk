@@ -14,9 +14,6 @@ rule generate_part:
     priority: 1
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=16000,
-        runtime=480,
     params:
         settings=settings_of("generate"),
     message:
@@ -31,7 +28,8 @@ rule generate:
         "results/data/pairs.parquet",
         generation_parts,
     output:
-        "results/generations/{llm}.parquet",
+        texts="results/generations/{llm}.parquet",
+        swaps="results/generations/swaps/{llm}.parquet",
     log:
         "logs/generate/{llm}.log",
     benchmark:
@@ -40,9 +38,6 @@ rule generate:
     priority: 1
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=16000,
-        runtime=480,
     params:
         settings=settings_of("generate"),
     message:
@@ -64,9 +59,6 @@ rule filter:
         "results/benchmarks/filter/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings_of("filter"),
     message:

@@ -8,9 +8,6 @@ rule prepare:
         "results/benchmarks/prepare.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings_of("prepare"),
     message:
@@ -30,9 +27,6 @@ rule embed:
         "results/benchmarks/embed.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         settings=settings_of("embed"),
     message:

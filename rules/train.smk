@@ -16,11 +16,11 @@ rule train:
         "../envs/clipdiff.yaml"
     threads: CONFIG.train.ranks * CONFIG.train.threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        launch="",  # what starts a process on each of several nodes: the profile says
     params:
         settings=settings_of("train"),
     message:
         "Finetuning on {wildcards.llm} with the {wildcards.loss} loss, seed {wildcards.seed}"
+    # exec: a scheduler's SIGTERM would end the shell, and with it the job, before training has saved
     shell:
-        "clipdiff train --settings {params.settings:q} 2> {log}"
+        "exec {resources.launch} clipdiff train --settings {params.settings:q} 2> {log}"

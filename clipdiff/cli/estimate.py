@@ -1,5 +1,6 @@
 """``clipdiff estimate``."""
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -141,6 +142,7 @@ def _clip_parameters(model: str, pretrained: str | None) -> tuple[int, int]:
     import open_clip
 
     name: dict[str, Any] = {"model_name": model, "pretrained": None, "load_weights": False}
+    logging.getLogger().setLevel(logging.ERROR)  # it warns of weights that are not wanted here
     clip = open_clip.create_model(**name, device="meta")
     visual = sum(p.numel() for p in clip.visual.parameters())
     return visual, sum(p.numel() for p in clip.parameters()) - visual

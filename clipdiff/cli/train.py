@@ -2,11 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import TrainSettings, train_settings
 from clipdiff.grid import Results, Variant
+from clipdiff.train.slurm import Nodes
 
 
 def command(
@@ -22,13 +24,8 @@ def command(
 
     chosen = o.stage_settings(TrainSettings, settings, config, cut)
     os.environ["OMP_NUM_THREADS"] = str(chosen.train.threads)
-    if chosen.train.ranks > 1 and "WORLD_SIZE" not in os.environ:
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        # a scheduler's warning has to reach the ranks, which save and leave
-        launch += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
-        launch += [f"--nproc-per-node={chosen.train.ranks}", "-m", "clipdiff.cli", "train"]
-        launch += ["--settings", chosen.model_dump_json(), "--results", str(results)]
-        os.execv(sys.executable, launch)  # signals reach torchrun, with no process between
+    if "WORLD_SIZE" not in os.environ:
+        _start_ranks(chosen, results)
     from clipdiff.train.run import train
 
     files, cell = Results(results), Variant(chosen.llm, chosen.loss_name, str(chosen.seed))
@@ -40,3 +37,25 @@ def command(
         output=files.model(cell),
         checkpoints=files.checkpoints(cell),
     )
+
+
+def _start_ranks(chosen: TrainSettings, results: Path) -> None:
+    """Become torchrun where there are several ranks; over several nodes, one of its agents.
+
+    Raises:
+        ConfigError: the ranks don't divide by the nodes.
+    """
+    nodes, ranks = Nodes.of_step(), chosen.train.ranks
+    where = ["--standalone", f"--nproc-per-node={ranks}"]
+    if nodes is not None:
+        where = [f"--nnodes={nodes.count}", f"--node-rank={nodes.index}"]
+        where += [f"--master-addr={nodes.address}", f"--master-port={nodes.port}"]
+        where += [f"--nproc-per-node={nodes.ranks_here(ranks)}"]
+    if ranks == 1:
+        return
+    launch = [sys.executable, "-m", "torch.distributed.run", *where]
+    # a scheduler's warning has to reach the ranks, which save and leave
+    launch += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    launch += ["-m", "clipdiff.cli", "train"]
+    launch += ["--settings", chosen.model_dump_json(), "--results", str(results)]
+    os.execv(sys.executable, launch)  # signals reach torchrun, with no process between

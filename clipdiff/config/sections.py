@@ -94,6 +94,9 @@ class Generate(Section):
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int = 0
     shard_rows: Positive = Field(512, description="answers a file")
+    swapped: int = Field(
+        0, ge=0, description="pairs asked about in the other order too: does the text turn round?"
+    )
     jobs: Positive = Field(1, description="jobs that share one LLM's questions")
     max_cost: float | None = Field(
         None, gt=0, description="an LLM stops here, in the currency of its price"
@@ -139,7 +142,7 @@ class Train(Section):
     gamma: float = Field(0.9, gt=0, le=1, description="exponential: factor an epoch")
     warmup: Fraction = Field(0.1, description="share of the steps")
     clip_grad: float = Field(1.0, ge=0, description="gradient norm; 0 is off")
-    ranks: Positive = Field(1, description="processes under torchrun on one node")
+    ranks: Positive = Field(1, description="processes (GPUs) under torchrun, over all nodes")
     zero_stage: Literal[0, 1, 2, 3] = 0
     offload: bool = Field(False, description="optimizer state in CPU memory")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -1,10 +1,8 @@
 """The generate stage: one LLM writes how the pictures of each pair differ, from their captions."""
 
 import json
-import logging
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +13,17 @@ from clipdiff.errors import ConfigError
 from clipdiff.files import read_parquet, write_json, write_parquet
 from clipdiff.llm import prompts
 from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
+from clipdiff.llm.ask import Asking
 from clipdiff.llm.base import row_seed
-from clipdiff.llm.budget import Budget
 from clipdiff.llm.file import read_differences
 from clipdiff.llm.folders import weights_fingerprint
-from clipdiff.llm.progress import Meter
-from clipdiff.llm.registry import open_writer
 from clipdiff.provenance import provenance
-
-log = logging.getLogger(__name__)
 
 PAIR_COLUMNS = ("pair_id", "caption_1", "caption_2")
 # settings that don't change what an LLM says
 OF_THE_ENTRY = {"batch", "key_env", "key_file", "price"}
 OF_THE_ENTRY |= {"requests_per_minute", "tokens_per_minute"}
-OF_THE_STAGE = {"shard_rows", "seed", "jobs", "max_cost", "max_tokens_total"}
+OF_THE_STAGE = {"shard_rows", "seed", "swapped", "jobs", "max_cost", "max_tokens_total"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ WHOLE = Part(1, 1)
 
 
 def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Path) -> None:
-    """Write ``generations/{llm}.parquet``.
+    """Write ``generations/{llm}.parquet``, and ``generations/swaps/{llm}.parquet``.
 
     Answers of earlier runs and of other jobs are taken over where they answer the same questions
     of the same model; see :mod:`clipdiff.llm.answers`.
@@ -79,15 +73,18 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     if settings.definition.kind == "file":
         answers = _read_file(settings, pairs)
     else:
-        questions = plan(settings, captions, pairs)
-        answers = _ask(settings, questions, _store(settings, output, WHOLE))
-        answers.insert(0, "pair_id", [question.row_id for question in questions])
+        shards = cut(settings, plan(settings, captions, pairs))
+        answers = Asking(settings, shards, _store(settings, output, WHOLE)).answers()
         answers["prompt_version"] = prompts.load(settings.definition.prompt).version
+    answers = answers.rename(columns={"row_id": "pair_id"})
     answers["llm"] = settings.llm
     answers["model"] = settings.definition.model
     answers["seed"] = settings.generate.seed
     columns = ["pair_id", "text", "llm", "model", "prompt_version", "seed", "finish_reason"]
-    write_parquet(output, answers[[*columns, "prompt_tokens", "completion_tokens"]])
+    swapped = answers["pair_id"] < 0
+    swaps = answers.loc[swapped, ["pair_id", "text"]].assign(pair_id=lambda it: -1 - it["pair_id"])
+    write_parquet(output.parent / "swaps" / output.name, swaps)
+    write_parquet(output, answers.loc[~swapped, [*columns, "prompt_tokens", "completion_tokens"]])
 
 
 def generate_part(
@@ -98,12 +95,11 @@ def generate_part(
     Writes ``generations/{llm}.parts/{part}.json``: rows, tokens, seconds, provenance. Arguments and
     errors are those of :func:`generate`.
     """
-    shards = cut_into_shards(plan(settings, captions, pairs), settings.generate.shard_rows)
-    share = [question for shard in shards[part.number - 1 :: part.of] for question in shard]
+    share = cut(settings, plan(settings, captions, pairs))[part.number - 1 :: part.of]
     began = time.monotonic()
-    answers = _ask(settings, share, _store(settings, output, part))
+    answers = Asking(settings, share, _store(settings, output, part)).answers()
     facts = {
-        "rows": len(share),
+        "rows": len(answers),
         "tokens": int(answers[["prompt_tokens", "completion_tokens"]].to_numpy().sum()),
         "seconds": time.monotonic() - began,
         "provenance": provenance(settings),
@@ -132,6 +128,19 @@ def plan(settings: GenerateSettings, captions: Path, pairs: Path) -> list[Questi
     ]
 
 
+def cut(settings: GenerateSettings, questions: Sequence[Question]) -> list[Sequence[Question]]:
+    """Return the questions in shards, those about pairs in the other order at the end.
+
+    These have row ids below 0: -1 - the pair's.
+    """
+    turned = [
+        Question(-1 - each.row_id, each.captions[::-1], each.seed)
+        for each in questions[: settings.generate.swapped if settings.task == "difference" else 0]
+    ]
+    rows = settings.generate.shard_rows
+    return [*cut_into_shards(questions, rows), *cut_into_shards(turned, rows)]
+
+
 def identity(settings: GenerateSettings) -> str:
     """Return what, beside a question and its seed, determines an answer, as JSON."""
     definition = settings.definition
@@ -149,60 +158,6 @@ def identity(settings: GenerateSettings) -> str:
 def _store(settings: GenerateSettings, output: Path, part: Part) -> AnswerStore:
     folder = output.parent / ".answers" / output.stem
     return AnswerStore(folder, identity(settings), f"journal-{part}")
-
-
-def _ask(
-    settings: GenerateSettings, questions: Sequence[Question], store: AnswerStore
-) -> pd.DataFrame:
-    """Return the answers, one row a question; a writer is opened only if one is missing."""
-    keys = [store.key(question) for question in questions]
-    known = store.load()
-    kept = known[known.index.isin(keys)]
-    budget = Budget(settings.llm, settings.definition, settings.generate)
-    budget.spend(int(kept["prompt_tokens"].sum()), int(kept["completion_tokens"].sum()))
-    there = set(kept.index)
-    if there:
-        log.info("%s: %d of %d rows were there already", settings.llm, len(there), len(keys))
-    if len(there) < len(set(keys)):
-        with Meter(settings.llm, len(keys), sum(key in there for key in keys)) as meter:
-            _fill(settings, questions, keys, there, store, budget, meter)
-        known = store.load()
-    return known.loc[keys].reset_index(drop=True)
-
-
-def _fill(
-    settings: GenerateSettings,
-    questions: Sequence[Question],
-    keys: Sequence[str],
-    there: set[str],
-    store: AnswerStore,
-    budget: Budget,
-    meter: Meter,
-) -> None:
-    """Ask what is missing, shard by shard, and keep each answer the moment it comes."""
-    prompt = prompts.load(settings.definition.prompt)
-    size = settings.generate.shard_rows
-    with closing(open_writer(settings.definition, settings.generate, prompt)) as writer:
-        for start in range(0, len(keys), size):
-            shard, its_keys = questions[start : start + size], keys[start : start + size]
-            done = {place for place, key in enumerate(its_keys) if key in there}
-            if len(done) == len(shard):
-                continue
-            if budget.is_spent:
-                raise budget.stop(sum(key not in there for key in keys))
-            turns = [prompt.turns(settings.task, *question.captions) for question in shard]
-            with store.journaling() as journal:
-                for place, answer in writer.write(turns, [q.seed for q in shard], done):
-                    if its_keys[place] in there:
-                        continue
-                    journal.add(its_keys[place], answer)
-                    there.add(its_keys[place])
-                    budget.spend(answer.prompt_tokens, answer.completion_tokens)
-                    meter.add(1, answer.completion_tokens)
-                    if budget.is_spent:
-                        writer.cancel()
-    if any(key not in there for key in keys):
-        raise budget.stop(sum(key not in there for key in keys))
 
 
 def _read_file(settings: GenerateSettings, pairs: Path) -> pd.DataFrame:

@@ -40,6 +40,12 @@ def summed(jobs: pd.DataFrame, by: str) -> pd.DataFrame:
     return costs.sort_values("seconds", ascending=False).reset_index(names="name")
 
 
+def generation_seconds(jobs: pd.DataFrame) -> dict[str, float]:
+    """Return the wall seconds in which each LLM's answers were generated, all its jobs together."""
+    asked = jobs[jobs["rule"].isin(["generate", "generate_part"])]
+    return asked.groupby("llm")["seconds"].sum().to_dict()
+
+
 def asked_gpus(resources: str) -> int:
     """Return how many GPUs a job's resources name, as ``gres="gpu:h100:2"`` or ``gpu=2``."""
     found = GPUS.search(resources)

@@ -10,7 +10,7 @@ from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, written_whole
 from clipdiff.grid import Results, Variant, all_variants
 from clipdiff.tables.comparisons import compare
-from clipdiff.tables.costs import job_costs
+from clipdiff.tables.costs import generation_seconds, job_costs
 from clipdiff.tables.draw import draw_figures
 from clipdiff.tables.examples import SCORE, scored_pairs, shown_cell, written_pairs
 from clipdiff.tables.llms import describe_texts
@@ -41,7 +41,8 @@ def gather(settings: GatherSettings, root: Path) -> None:
     tests = compare(settings, [o for o in outcomes if o.measure in MEASURES])
     summary = summarise(long, tests)
     rows = list(dict.fromkeys(v.llm for v in variants if not v.is_pretrained))
-    texts = describe_texts(files, rows, settings.prices)
+    costs = job_costs(root / "benchmarks")
+    texts = describe_texts(files, rows, settings.prices, generation_seconds(costs))
     tables = {"metrics": long, "tests": tests, "summary": summary, "llms": texts}
     write_tables(settings, tables, root / "tables")
     log.info("tables: %d rows of %d variants", len(long), len(variants))
@@ -59,7 +60,7 @@ def gather(settings: GatherSettings, root: Path) -> None:
         tests=tests,
         texts=texts,
         written=written_pairs(files, settings.llms, captions, WRITTEN_PAIRS, draw.seed),
-        costs=job_costs(root / "benchmarks"),
+        costs=costs,
         provenances=provenances,
     )
     write_report(evidence, root / "figures", root / "report.html")

@@ -9,32 +9,44 @@ import pandas as pd
 from clipdiff.config.sections import Price
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results
+from clipdiff.tables.swaps import swap_consistency
 
 COLUMNS = ("pair_id", "difference", "kept", "drop_reason", "true", "true_swapped", "truncated")
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 def describe_texts(
-    files: Results, llms: Sequence[str], prices: Mapping[str, Price]
+    files: Results,
+    llms: Sequence[str],
+    prices: Mapping[str, Price],
+    seconds: Mapping[str, float],
 ) -> pd.DataFrame:
     """Return the rows of ``tables/llms.csv``, one a row name of the grid.
 
     ``true_share`` is over kept texts that can be checked against the attributes;
     ``direction_accuracy`` over those that are true of the pictures in one order only: the share
-    that has the right order. ``distinct_2`` is the share of distinct word pairs (Li 2016),
-    ``unique_share`` that of distinct texts, ``self_repetition`` the mean share of a text's word
-    triples that it has said before. Tokens are means over all answers; ``cost`` is what they took,
-    where the entry has a price. One column a drop reason counts its rows.
+    that has the right order. ``swap_consistency`` needs no attributes: of pairs asked about in
+    both orders, the share whose texts turn round (:mod:`clipdiff.tables.swaps`). ``distinct_2`` is
+    the share of distinct word pairs (Li 2016), ``unique_share`` that of distinct texts,
+    ``self_repetition`` the mean share of a text's word triples that it has said before. Tokens are
+    means over all answers; ``cost`` is what they took, where the entry has a price;
+    ``rows_per_second`` counts the loading of the model, too, and what a rerun found there already.
+    One column a drop reason counts its rows.
 
     Raises:
         DataError: a differences file is missing, truncated or lacks a column.
     """
-    rows = [
-        _describe(llm, read_parquet(files.differences(llm), (*COLUMNS, *TOKENS)), prices.get(llm))
-        for llm in llms
-    ]
+    rows, pairs = [], read_parquet(files.pairs, ("pair_id", "caption_1", "caption_2"))
+    for llm in llms:
+        texts = read_parquet(files.differences(llm), (*COLUMNS, *TOKENS))
+        row = _describe(llm, texts, prices.get(llm))
+        if files.swaps(llm).is_file():  # controls have none
+            swaps = read_parquet(files.swaps(llm), ("pair_id", "text"))
+            row["swap_consistency"] = swap_consistency(texts, swaps, pairs)
+        rows.append(row)
     table = pd.DataFrame(rows)
     drops = sorted(name for name in table if name.startswith("dropped: "))
+    table.insert(1, "rows_per_second", table["rows"] / table["llm"].map(seconds).astype(float))
     return table[[*(name for name in table if name not in drops), *drops]].fillna(
         dict.fromkeys(drops, 0)
     )
@@ -56,6 +68,7 @@ def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, o
         "checked": len(checked),
         "true_share": checked["true"].mean() if len(checked) else math.nan,
         "direction_accuracy": one_way["true"].mean() if len(one_way) else math.nan,
+        "swap_consistency": math.nan,
         "mean_words": counts.mean(),
         "distinct_2": _distinct_2(words),
         "unique_share": kept["difference"].nunique() / len(kept) if len(kept) else math.nan,

@@ -46,7 +46,7 @@ class Loop:
 
         Raises:
             TrainingError: a loss is not finite.
-            SystemExit: a signal asked to leave; a checkpoint is saved.
+            SystemExit: a signal or the end of the job's time asks to leave; a checkpoint is saved.
         """
         each = steps_per_epoch(len(self.lengths), self.train.batch)
         total = each * self.train.epochs
@@ -74,12 +74,12 @@ class Loop:
         self.counted += len(rows)
         if logs:
             self._log(done, epoch, lr, result)
-        signal = self.preemption.asked(synchronise=logs)
-        if signal or (done % self.train.checkpoint_every == 0 and done < total):
+        reason = self.preemption.asked(synchronise=logs) if done < total else 0
+        if reason or (done % self.train.checkpoint_every == 0 and done < total):
             self._save(done)
-        if signal:
+        if reason:
             self.log.close()
-            self.preemption.leave(signal, done)
+            self.preemption.leave(reason, done)
 
     def _log(self, done: int, epoch: int, lr: float, result: StepResult) -> None:
         """Fetch what the device computed: the only place, with saving, that waits for it."""
@@ -98,10 +98,11 @@ class Loop:
 
     def _save(self, done: int) -> None:
         self._check(done)
-        stepper = self.stepper
+        stepper, began = self.stepper, time.monotonic()
         self.checkpoints.save(
             done, stepper.engine, stepper.loss, stepper.loss_optimizer, self.log.rows
         )
+        self.preemption.saving = max(self.preemption.saving, time.monotonic() - began)
         self.saved = done
 
     def _check(self, done: int) -> None:

@@ -1,6 +1,7 @@
 """Stage ``train``: one cell, from texts and embeddings to an exported model."""
 
 import logging
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from clipdiff.config.stages import TrainSettings
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.files import read_parquet
+from clipdiff.files import alone, read_parquet
 from clipdiff.losses.make import make_loss
 from clipdiff.losses.ranks import Ranks
 from clipdiff.provenance import settings_hash
@@ -50,7 +51,7 @@ def train(
     Raises:
         DataError, ModelError, ConfigError: an input is missing or does not fit.
         TrainingError: a loss is not finite, or the machine can't run the precision.
-        SystemExit: SIGTERM or SIGUSR1 came; a checkpoint is saved.
+        SystemExit: SIGTERM, SIGUSR1 or the end of the job's time came; a checkpoint is saved.
     """
     torch.set_num_threads(settings.train.threads)
     torch.manual_seed(settings.seed)
@@ -65,18 +66,12 @@ def train(
     state = {name: value.cpu().clone() for name, value in clip.model.state_dict().items()}
     pictures = [captions] if settings.train.trainable in ("image", "both") else []
     identity = f"{settings_hash(settings)}-{fingerprint([embeds, differences, *pictures])}"
-    kept = Checkpoints(checkpoints, identity, settings.train.keep_checkpoints, ranks)
-    stepper, towers = _make_stepper(settings, clip, data, captions, ranks, device)
-    loop = Loop(
-        settings.train,
-        settings.seed,
-        data.lengths,
-        stepper,
-        kept,
-        Preemption(ranks, device),
-        checkpoints / "tensorboard",
-    )
-    rows = loop.run()
+    with alone(checkpoints) if ranks.rank == 0 else nullcontext():
+        kept = Checkpoints(checkpoints, identity, settings.train.keep_checkpoints, ranks)
+        stepper, towers = _make_stepper(settings, clip, data, captions, ranks, device)
+        leaving, events = Preemption(ranks, device), checkpoints / "tensorboard"
+        loop = Loop(settings.train, settings.seed, data.lengths, stepper, kept, leaving, events)
+        rows = loop.run()
     state |= trained_state(towers)
     if ranks.rank == 0:
         export(output, settings, clip, state, rows)

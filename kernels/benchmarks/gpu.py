@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,15 @@ CANDIDATES = {
         Tile(64, 32, 16, 4, 2), Tile(256, 8, 16, 4, 2),
     ],
 }  # fmt: skip
+
+
+def run_tests() -> int:
+    """The kernels' tests, in processes side by side: they spend their time compiling."""
+    chosen = ["contrastive", "hinge", "squared"]
+    chosen.append(" and ".join(f"not {name}" for name in chosen))
+    common = "-x", "-m", "not slow", "tests/kernels/test_fused.py", "-k"
+    with ThreadPoolExecutor() as pool:
+        return max(pool.map(lambda name: run_pytest(TESTS_SECONDS, *common, name), chosen))
 
 
 def run_pytest(seconds: int, *arguments: str) -> int:
@@ -100,7 +110,7 @@ def main() -> int:
     if not torch.cuda.is_available():
         sys.exit("gpu.py needs a CUDA device; without one: pytest tests/kernels")
     out.mkdir(parents=True, exist_ok=True)
-    red = run_pytest(TESTS_SECONDS, "-x", "-m", "not slow", "tests/kernels/test_fused.py")
+    red = run_tests()
     if red:
         sys.exit(f"tests/kernels/test_fused.py ended with {red}: no times are taken")
     red = run_pytest(BENCHMARKS_SECONDS, "kernels/benchmarks", "--benchmark-only")

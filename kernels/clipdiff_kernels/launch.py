@@ -19,6 +19,12 @@ import triton.language as tl
 WORKSPACE_BYTES = 32 * 2**20
 # Programs wanted in a launch: two for each multiprocessor of an H100 or H200.
 PROGRAMS = 264
+# Arguments that change from batch to batch: no kernel is compiled anew where one happens to be 1 or
+# a multiple of 16, as Triton would.
+SIZES = (
+    "num_pairs", "start_pair", "stop_pair", "num_images", "num_parts", "count",
+    "tiles_per_split", "steps_per_split",
+)  # fmt: skip
 
 TRITON_DTYPE = {
     torch.float32: tl.float32,

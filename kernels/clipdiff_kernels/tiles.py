@@ -10,6 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from clipdiff_kernels.launch import SIZES
+
 
 @triton.jit
 def load_pairs(pair_index, inv_norm, pairs, stop):
@@ -106,7 +108,7 @@ def logit_tile(group_ids, pairs, rows, stop_pair, stop_row, GROUPS: tl.constexpr
     return inside
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def pair_facts_kernel(
     texts, images, pair_index, inv_norm, diagonal, text_norm, num_pairs, width, eps, undirected,
     BLOCK_PAIRS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
@@ -140,7 +142,7 @@ def pair_facts_kernel(
     tl.store(text_norm + pairs, tl.sqrt(text_squared), mask=live)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def add_scaled_differences_kernel(
     out, images, pair_index, inv_norm, scale, num_pairs, width,
     BLOCK_PAIRS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,

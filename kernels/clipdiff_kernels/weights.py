@@ -20,6 +20,7 @@ from torch import Tensor
 from clipdiff_kernels.differences import scatter_to_images, through_unit_norm, unit_differences
 from clipdiff_kernels.gather_table import halves, product_of_halves
 from clipdiff_kernels.launch import (
+    SIZES,
     TILES,
     dot_dtype,
     product,
@@ -94,7 +95,7 @@ def weight_tile(
     return tl.where(diagonal, weights + at_own[None, :], weights)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def weights_kernel(
     texts, images, gathered, stride, pair_index, inv_norm, group_ids,
     start_row, stop_row, num_pairs, width,
@@ -125,7 +126,7 @@ def weights_kernel(
     tl.store(inner + block * tl.num_programs(1) + step, tl.sum(weights * scores))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def weighted_differences_kernel(
     out, weights, images, pair_index, inv_norm, num_rows, num_pairs, width, steps_per_split,
     BLOCK_ROWS: tl.constexpr, BLOCK_PAIRS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
@@ -151,7 +152,7 @@ def weighted_differences_kernel(
     tl.store(out + target, total, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def segment_kernel(
     texts, images, gathered, stride, pair_index, inv_norm, group_ids,
     start_row, stop_row, num_pairs, width,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -79,3 +80,37 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     files.write_parquet(tmp_path / "a.parquet", pd.DataFrame({"x": [1]}))
     with pytest.raises(DataError, match=r"lacks the columns \['y'\]; it has \['x'\]"):
         files.read_parquet(tmp_path / "a.parquet", ["x", "y"])
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from clipdiff import files
+
+with files.alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+    print("released", flush=True)
+"""
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path: Path, caplog) -> None:
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        timer = threading.Timer(0.5, other.stdin.close)
+        timer.start()
+        with files.alone(tmp_path):
+            assert other.stdout.readline() == "released\n"
+    assert "another job works here" in caplog.text
+
+
+def test_a_killed_process_lets_go_of_its_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        other.stdout.readline()
+        other.kill()
+        with files.alone(tmp_path):
+            assert other.wait(timeout=10) != 0

@@ -139,6 +139,19 @@ def test_half_a_line_of_a_killed_job_is_no_answer(data, run, settings, server) -
     assert not list(folder.glob("*.jsonl"))
 
 
+def test_some_pairs_are_asked_about_in_the_other_order(data, run, settings, server) -> None:
+    table = run(settings(api(server), swapped=2))
+    assert table["pair_id"].tolist() == list(range(7))
+    swaps = pd.read_parquet(data / "generations/swaps/x.parquet")
+    assert swaps["pair_id"].tolist() == [0, 1]
+    asked = pd.read_parquet(data / "data/pairs.parquet")["caption_2"]
+    assert swaps["text"].tolist() == [f"About First: {text}" for text in asked[:2]]
+    assert len(server.bodies) == 9
+    assert len(run(settings(api(server)))) == 7
+    assert len(server.bodies) == 9
+    assert pd.read_parquet(data / "generations/swaps/x.parquet").empty
+
+
 def test_jobs_share_the_questions_and_the_stage_takes_their_answers(data, settings, server) -> None:
     chosen = settings(api(server), jobs=2)
     inputs = data / "data/captions.parquet", data / "data/pairs.parquet"

@@ -155,10 +155,14 @@ def test_llm_table_counts_what_was_written(built, tables):
 
 def test_what_answers_cost(built):
     price = Price(input=1, output=2)
-    table = describe_texts(built.files, ["bert", "llama2"], {"bert": price}).set_index("llm")
+    table = describe_texts(
+        built.files, ["bert", "llama2"], {"bert": price}, {"bert": 2.5}
+    ).set_index("llm")
     asked = len(read_parquet(built.files.differences("bert")))
     assert table.loc["bert", "cost"] == pytest.approx(asked * (40 + 2 * 20) / 1e6)
     assert math.isnan(table.loc["llama2", "cost"])
+    assert table.loc["bert", "rows_per_second"] == pytest.approx(asked / 2.5)
+    assert math.isnan(table.loc["llama2", "rows_per_second"])
 
 
 def test_markdown_and_latex_bold_what_survives(root, tables):

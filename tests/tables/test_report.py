@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from clipdiff.config.stages import GatherSettings
-from clipdiff.tables.costs import job_costs, summed
+from clipdiff.tables.costs import generation_seconds, job_costs, summed
 from clipdiff.tables.measures import figure_names
 from clipdiff.tables.report import duration, inline_svg
 
@@ -146,6 +146,7 @@ def test_costs_by_rule_and_by_llm(tmp_path):
     by_rule = summed(jobs, "rule").set_index("name")
     assert by_rule["seconds"].to_dict() == {"generate_part": 60, "train": 30, "embed": 5}
     assert by_rule["gpu_seconds"].to_dict() == {"generate_part": 120, "train": 10, "embed": 0}
+    assert generation_seconds(jobs) == {"llama2": 60}
     by_llm = summed(jobs, "llm").set_index("name")
     assert by_llm["seconds"].to_dict() == {"llama2": 70, "bert": 20}
     assert by_llm["mb"].to_dict() == {"llama2": 300, "bert": 200}

@@ -42,6 +42,17 @@ def test_one_variant_by_its_file(tmp_path: Path) -> None:
     assert jobs(text, "evaluate") == jobs(text, "gather") == 0
 
 
+def test_jobs_share_an_llms_questions(tmp_path: Path) -> None:
+    preset, root = tmp_path / "jobs.yaml", Path.cwd()
+    preset.write_text(
+        "generate: {jobs: 3}\nllms: [bert, mine]\n"
+        "llm_definitions: {mine: {kind: file, model: mine.csv}}\n"
+    )
+    text = plan(tmp_path, "--configfile", root / "config.yaml", preset)
+    assert jobs(text, "generate_part") == 3 * 3  # bert, llama2 and its rewrites; a file is read
+    assert jobs(text, "generate") == 4
+
+
 def test_single_preset_narrows_the_grid(tmp_path: Path) -> None:
     root = Path.cwd()
     text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/single.yaml")

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clipdiff_kernels.differences import EPS
+from clipdiff_kernels.launch import SIZES
 from clipdiff_kernels.tiles import logit_tile, score_tile
 from clipdiff_kernels.walk import Rows, Walk
 from clipdiff_kernels.weights import SOFTMAX, Weights, images_gradient, texts_gradient
@@ -25,7 +26,7 @@ from clipdiff_kernels.weights import SOFTMAX, Weights, images_gradient, texts_gr
 MERGE_BLOCK = 256
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def contrastive_fwd_kernel(
     texts, images, gathered, stride, pair_index, inv_norm, group_ids,
     start_row, stop_row, num_pairs, width,
@@ -75,7 +76,7 @@ def contrastive_fwd_kernel(
     tl.store(row_sum + row, running_sum, mask=rows < stop_row)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def merge_kernel(lse, part_max, part_sum, num_parts, count, BLOCK: tl.constexpr):
     """lse = log(exp(lse) + sum_p sum_p exp(max_p)), elementwise over ``count`` (parts, count)."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from clipdiff_kernels.differences import EPS
 from clipdiff_kernels.hinge import fused_hardest, fused_reversed
-from clipdiff_kernels.launch import weight_dtype
+from clipdiff_kernels.launch import SIZES, weight_dtype
 from clipdiff_kernels.tiles import negative_tile, score_tile
 from clipdiff_kernels.walk import Rows, Walk, add_scaled_differences
 from clipdiff_kernels.weights import (
@@ -27,7 +27,7 @@ from clipdiff_kernels.weights import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def hinge_all_kernel(
     texts, images, gathered, stride, pair_index, inv_norm, group_ids,
     start_row, stop_row, num_pairs, width,

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clipdiff_kernels.differences import unit_differences
-from clipdiff_kernels.launch import TILES, rows_per_launch
+from clipdiff_kernels.launch import SIZES, TILES, rows_per_launch
 from clipdiff_kernels.tiles import negative_tile, score_tile
 from clipdiff_kernels.walk import Rows, Walk
 from clipdiff_kernels.weights import scatter_unit_gradient
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def hinge_hardest_kernel(
     texts, images, gathered, stride, pair_index, inv_norm, group_ids,
     start_row, stop_row, num_pairs, width,

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clipdiff_kernels.differences import EPS, scatter_to_images
-from clipdiff_kernels.launch import TILES, rows_per_launch
+from clipdiff_kernels.launch import SIZES, TILES, rows_per_launch
 from clipdiff_kernels.tiles import difference_tile, load_pairs
 from clipdiff_kernels.walk import Walk
 from clipdiff_kernels.weights import scatter_unit_gradient
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def squared_kernel(
     texts, images, pair_index, inv_norm, sums, grad, factor, start_pair, stop_pair, width,
     BLOCK_PAIRS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
