@@ -6,6 +6,7 @@ and the validation pictures are halved at random into ``validation`` and ``test`
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read(root: Path, seed: int) -> pd.DataFrame:
             found = list(_annotated(root, path, rng))
             if part == "val":
                 held_out = np.where(rng.permutation(len(found)) % 2, "validation", "test")
-                found = [_as(row, split) for row, split in zip(found, held_out, strict=True)]
+                found = [replace(row, split=s) for row, s in zip(found, held_out, strict=True)]
             rows += found
     return table_of(rows)
 
@@ -41,26 +42,30 @@ def _annotated(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row
     facts = _read(path, ("images", "annotations"))
     folder = root / path.stem.removeprefix("captions_")
     captions: dict[int, list[str]] = {}
-    try:
-        for row, annotation in enumerate(facts["annotations"]):
-            captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
-        for row, image in enumerate(facts["images"]):
-            yield _row(
-                "train", path, row, folder / image["file_name"], captions.get(image["id"]), rng
-            )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}, row {row}: lacks {error}; expected COCO's format") from error
+    for row, annotation in enumerate(facts["annotations"]):
+        number, caption = _cells(annotation, ("image_id", "caption"), f"{path}, annotation {row}")
+        captions.setdefault(number, []).append(caption)
+    for row, image in enumerate(facts["images"]):
+        number, name = _cells(image, ("id", "file_name"), f"{path}, row {row}")
+        yield _row("train", path, row, folder / name, captions.get(number), rng)
 
 
 def _karpathy(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row]:
+    keys = ("split", "sentences", "filepath", "filename")
     for row, image in enumerate(_read(path, ("images",))["images"]):
-        try:
-            split = KARPATHY_SPLITS[image["split"]]
-            captions = [sentence["raw"] for sentence in image["sentences"]]
-            picture = root / image["filepath"] / image["filename"]
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{path}, row {row}: {error} is missing or unknown") from error
-        yield _row(split, path, row, picture, captions, rng)
+        where = f"{path}, row {row}"
+        split, sentences, folder, name = _cells(image, keys, where)
+        if split not in KARPATHY_SPLITS:
+            raise DataError(f"{where}: split '{split}', expected {', '.join(KARPATHY_SPLITS)}")
+        captions = [_cells(sentence, ("raw",), where)[0] for sentence in sentences]
+        yield _row(KARPATHY_SPLITS[split], path, row, root / folder / name, captions, rng)
+
+
+def _cells(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> list[Any]:
+    try:
+        return [entry[key] for key in keys]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{where}: lacks {error}; expected COCO's captions format") from error
 
 
 def _row(
@@ -75,10 +80,6 @@ def _row(
         raise DataError(f"{listing}, row {row}: no caption for {path.name}")
     caption = captions[rng.integers(len(captions))]
     return Row(split, listing, row, path=str(path), caption=" ".join(caption.split()))
-
-
-def _as(row: Row, split: str) -> Row:
-    return Row(split, row.listing, row.row, path=row.path, caption=row.caption)
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -22,9 +22,7 @@ def read(root: Path, seed: int) -> pd.DataFrame:
     return table_of(rows)
 
 
-def class_rows(
-    root: Path, split: str, label: Callable[[str], str] = readable
-) -> Iterator[Row]:
+def class_rows(root: Path, split: str, label: Callable[[str], str] = readable) -> Iterator[Row]:
     """Yield the pictures of all class folders, sorted by path; ``row`` counts them.
 
     Args:
