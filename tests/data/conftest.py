@@ -156,6 +156,7 @@ def write_cifar100(root: Path) -> None:
 
 def write_flowers102(root: Path) -> None:
     labels = np.array([[3, 8, 5, 7, 11, 20, 102, 1]], dtype=np.uint8)
+    root.mkdir(exist_ok=True)
     savemat(root / "imagelabels.mat", {"labels": labels})
     splits = {"trnid": [[1, 2]], "valid": [[4]], "tstid": [[8, 3, 5, 6, 7]]}
     savemat(root / "setid.mat", {k: np.array(v, dtype=np.uint16) for k, v in splits.items()})
@@ -233,3 +234,9 @@ def write() -> dict[str, Callable[[Path], None]]:
 def add_cub_captions() -> Callable[[Path], None]:
     """The function that adds the captions archive to a CUB root."""
     return write_cub_captions
+
+
+@pytest.fixture
+def write_pickle() -> Callable[[Path, object], None]:
+    """The function that writes a pickle as Python 2 did."""
+    return python2_pickle
