@@ -58,7 +58,7 @@ class TrainSettings(s.Section):
 class EvaluateSettings(s.Section):
     """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``."""
 
-    version: int = 1
+    version: int = 2
     llm: str
     loss_name: str
     seed: str

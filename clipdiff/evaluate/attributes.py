@@ -1,10 +1,15 @@
 """Attributes that two pictures can differ in, and the text that states a difference.
 
-The texts are data: ``templates/NAME.yaml``, or a file of the user's.
+The texts are data: ``templates/NAME.yaml``, or a file of the user's. A picture's value is that of
+the attributes column, or, where the file says so, its class's. Classes are found by name, never by
+number: data sets differ in what they number from where.
 """
 
+import logging
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,13 +19,22 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from clipdiff.config.sections import Section
 from clipdiff.errors import ConfigError, DataError, did_you_mean
+from clipdiff.evaluate.splits import Split
+
+log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 Value = str | int | float
 
 
-class Ordinal(Section):
+class Described(Section):
+    """What both kinds of attribute share: ``classes`` gives values to classes by name."""
+
+    classes: dict[str, Value] | None = None
+
+
+class Ordinal(Described):
     """Values with an order, such as sizes: one text for more, one for less."""
 
     kind: Literal["ordinal"]
@@ -30,6 +44,7 @@ class Ordinal(Section):
 
     def code(self, value: Value) -> float:
         """Return a number that orders values; NaN where the value has no place."""
+        value = int(value) if isinstance(value, bool) else value
         if self.order != "numeric":
             places = {str(known): place for place, known in enumerate(self.order)}
             return places.get(str(value), math.nan)
@@ -48,7 +63,7 @@ class Ordinal(Section):
         return "a number" if self.order == "numeric" else ", ".join(map(str, self.order))
 
 
-class Nominal(Section):
+class Nominal(Described):
     """Values without an order, such as colours: one text that names both."""
 
     kind: Literal["nominal"]
@@ -91,8 +106,85 @@ def load_templates(name: str) -> Templates:
     return templates
 
 
+def class_key(name: str) -> str:
+    """Return a class name as it compares: ``017.Grizzly+bear`` and ``grizzly bear`` are one."""
+    words = re.sub(r"^\d+\.", "", name.casefold())
+    return re.sub(r"[\W_]+", " ", words).strip()
+
+
+def attribute_values(name: str, attribute: Attribute, split: Split) -> list[Value | None]:
+    """Return one value a picture of a split, None where it has none.
+
+    Args:
+        name: the attribute, a key of the attributes column unless it has ``classes``.
+        attribute: its kind.
+        split: n pictures.
+    """
+    if attribute.classes is None:
+        return split.values(name)
+    by_key = {class_key(known): value for known, value in attribute.classes.items()}
+    keys = [class_key(known) for known in split.class_names]
+    if lacking := sorted(by_key.keys() - set(keys)):
+        log.warning(
+            "%s: no class of the names %s, which the templates give '%s' to",
+            split.where,
+            ", ".join(lacking),
+            name,
+        )
+    return [by_key.get(keys[label]) if label >= 0 else None for label in split.labels]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """An attribute as the n pictures of a split have it.
+
+    ``values`` are None and ``codes`` (n,) float64 NaN where a picture lacks it; two pictures
+    differ in the attribute if their codes do.
+    """
+
+    attribute: Attribute
+    values: list[Value | None]
+    codes: np.ndarray
+
+    def describe(self, first: int, second: int) -> str:
+        """Say how the picture in one row differs from that in another."""
+        return self.attribute.describe(self.values[first], self.values[second])
+
+
+def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
+    """Return the attributes of a templates file in which pictures of a split differ.
+
+    An attribute that all pictures share (AwA2's test classes have no horns) is left out.
+
+    Raises:
+        ConfigError: there is no such file, or it says something that is not allowed.
+        DataError: no picture has an attribute, a value has no place in the order, or no two
+            pictures differ in any.
+    """
+    coded = {}
+    for name, attribute in load_templates(templates).items():
+        values = attribute_values(name, attribute, split)
+        codes = attribute_codes(name, attribute, values, split.where)
+        distinct = len(np.unique(codes[~np.isnan(codes)]))
+        if not distinct:
+            raise DataError(
+                f"{split.where}: no picture has the attribute '{name}'; write it into the "
+                "attributes column, or take it out of evaluate.templates"
+            )
+        if distinct == 1:
+            log.warning("%s: all pictures are alike in '%s': left out", split.where, name)
+            continue
+        coded[name] = Coded(attribute, values, codes)
+    if not coded:
+        raise DataError(
+            f"{split.where}: no two pictures differ in an attribute of evaluate.templates "
+            f"('{templates}'); name other templates, or add pictures"
+        )
+    return coded
+
+
 def attribute_codes(
-    name: str, attribute: Ordinal | Nominal, values: Sequence[Value | None], where: str
+    name: str, attribute: Attribute, values: Sequence[Value | None], where: str
 ) -> np.ndarray:
     """Return (n,) float64 codes: two pictures differ in the attribute if their codes do.
 
@@ -103,7 +195,7 @@ def attribute_codes(
         where: the file and split, for error texts.
 
     Raises:
-        DataError: a value has no place in the order, or no two pictures differ.
+        DataError: a value has no place in the order.
     """
     if isinstance(attribute, Ordinal):
         codes = [math.nan if value is None else attribute.code(value) for value in values]
@@ -117,10 +209,4 @@ def attribute_codes(
         texts = [None if value is None else str(value) for value in values]
         places = {text: place for place, text in enumerate(sorted({t for t in texts if t}))}
         codes = [places.get(text, math.nan) for text in texts]
-    coded = np.array(codes, dtype=np.float64)
-    if len(np.unique(coded[~np.isnan(coded)])) < 2:
-        raise DataError(
-            f"{where}: no two pictures differ in the attribute '{name}'; write it into the "
-            "attributes column, or take it out of evaluate.templates"
-        )
-    return coded
+    return np.array(codes, dtype=np.float64)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Evaluate
-from clipdiff.evaluate.attributes import attribute_codes, load_templates
+from clipdiff.evaluate.attributes import coded_attributes, load_templates
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric
 from clipdiff.evaluate.splits import Split
@@ -34,13 +34,32 @@ def clip_score(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
     return WEIGHT * (text_embeds * image_embeds).sum(1).clamp(min=0)
 
 
+def ref_clip_score(text_embeds: Tensor, image_embeds: Tensor, reference_embeds: Tensor) -> Tensor:
+    """Return (N,) RefCLIPScores in [0, 5/3.5]: harmonic means (Hessel 2021, eq. 2).
+
+    Of the CLIP-Score, and of the largest cosine with a reference caption, at least 0; 0 where
+    either is.
+
+    Args:
+        text_embeds: (N, D), L2-normalised.
+        image_embeds: (N, D), L2-normalised, of the same CLIP.
+        reference_embeds: (N, R, D), L2-normalised: R captions known to be true of each picture.
+    """
+    scores = clip_score(text_embeds, image_embeds)
+    cosines = torch.einsum("nd,nrd->nr", text_embeds, reference_embeds)
+    nearest = cosines.amax(1).clamp(min=0)
+    means = 2 * scores * nearest / (scores + nearest)
+    return torch.where(scores * nearest > 0, means, 0.0)
+
+
 class ClipScore:
     """Retrieval, edit and own CLIP-Score of one split.
 
     ``retrieval``: the cell's text tower finds a picture of the split for each caption; the judge
-    scores the caption on it. ``edit``: the embedding of a caption plus that of a text that says
-    how a target differs from it finds a picture; the judge scores the target's caption on it.
-    ``own``: the cell's own score of each caption on its own picture.
+    scores the caption on it. ``retrieval_ref``: the RefCLIPScore of the same, whose reference is
+    the caption that the found picture has. ``edit``: the embedding of a caption plus that of a
+    text that says how a target differs from it finds a picture; the judge scores the target's
+    caption on it. ``own``: the cell's own score of each caption on its own picture.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
@@ -60,13 +79,16 @@ class ClipScore:
         return self.scored
 
     def measure(self, view: View, reference: View) -> list[Metric]:
-        """Return retrieval, edit (where the split has attributes) and own."""
+        """Return retrieval, retrieval_ref, edit (where the split has attributes) and own."""
         queries = view.text_embeds.of(self.captions)
         judged = reference.text_embeds.of(self.scored)
         own = clip_score(view.text_embeds.of(self.scored), view.image_embeds)
-        found = reference.image_embeds[retrieve(queries, view.image_embeds)]
+        rows = retrieve(queries, view.image_embeds)
+        found = reference.image_embeds[rows]
+        referred = ref_clip_score(judged, found, judged[rows][:, None])
         metrics = [
             Metric(TASK, "retrieval", _array(clip_score(judged, found)), self.items, kept=True),
+            Metric(TASK, "retrieval_ref", _array(referred), self.items, kept=True),
             Metric(TASK, "own", _array(own), self.items, kept=True),
         ]
         if self.edit_texts:
@@ -74,7 +96,7 @@ class ClipScore:
             edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
             found = reference.image_embeds[retrieve(edited, view.image_embeds)]
             scores = _array(clip_score(judged[targets], found))
-            metrics.insert(1, Metric(TASK, "edit", scores, self.edit_items, kept=True))
+            metrics.insert(2, Metric(TASK, "edit", scores, self.edit_items, kept=True))
         return metrics
 
 
@@ -94,14 +116,12 @@ def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str
         target ("the first") differs from the source ("the second"); none for a split without
         attributes.
     """
-    if not any(split.attributes):
+    templates = load_templates(settings.templates).values()
+    if not any(split.attributes) and all(known.classes is None for known in templates):
         log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
         return np.empty((0, 2), dtype=np.int64), []
-    templates = load_templates(settings.templates)
-    values = {name: split.values(name) for name in templates}
-    codes = np.array(
-        [attribute_codes(name, templates[name], values[name], split.where) for name in templates]
-    )  # (A, n)
+    attributes = list(coded_attributes(settings.templates, split).values())
+    codes = np.array([coded.codes for coded in attributes])  # (A, n)
     stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
     rng = np.random.default_rng(stream)
     rounds = -(-settings.edits // len(split.rows))
@@ -113,14 +133,9 @@ def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str
         if counts.min() > len(codes):
             continue
         target = rng.choice(np.flatnonzero(counts == counts.min()))
-        changed = [name for name, row in zip(templates, differ, strict=True) if row[target]]
+        changed = [known for known, row in zip(attributes, differ, strict=True) if row[target]]
         pairs.append((source, target))
-        texts.append(
-            " ".join(
-                templates[name].describe(values[name][target], values[name][source])
-                for name in changed
-            )
-        )
+        texts.append(" ".join(known.describe(target, source) for known in changed))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
 
 

@@ -5,45 +5,22 @@ pair is right if <e_c, x_i - x_j> > 0. An exact 0 (equal embeddings) counts one 
 that can't tell is at chance, not below it.
 """
 
-import zlib
-from dataclasses import dataclass
-
 import numpy as np
 from torch import Tensor
 
 from clipdiff.config.sections import Evaluate
-from clipdiff.errors import DataError
-from clipdiff.evaluate.attributes import Attribute, attribute_codes, load_templates
+from clipdiff.evaluate.difference_pairs import AttributePairs, difference_pairs
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric, stderr_over_draws
 from clipdiff.evaluate.splits import Split
 
 
-@dataclass(frozen=True)
-class AttributePairs:
-    """The items of one attribute: rows (N, 2) of the split, and the texts of each pair."""
-
-    name: str
-    pair_rows: np.ndarray  # (N, 2) int64
-    draws: np.ndarray  # (N,) int64
-    true_texts: list[str]
-    swapped_texts: list[str]
-
-
 class DifferenceClassification:
-    """Difference accuracy of every attribute of the templates, and their mean.
-
-    ``evaluate.draws`` times, ``images_per_draw`` pictures are drawn, and among them half of
-    ``pairs_per_draw`` pairs that differ in the attribute, each taken in both orders. So a text
-    tower that is blind to the direction of a text scores exactly one half.
-    """
+    """Difference accuracy of every attribute of the templates, of written texts, and their mean."""
 
     def __init__(self, split: Split, settings: Evaluate):
         self.split = split
-        templates = load_templates(settings.templates)
-        self.attributes = [
-            _draw_pairs(name, attribute, split, settings) for name, attribute in templates.items()
-        ]
+        self.attributes = difference_pairs(split, settings)
 
     def texts(self) -> list[str]:
         """The true and the swapped text of every pair."""
@@ -127,41 +104,3 @@ def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _dots(text_embeds: Tensor, differences: Tensor) -> np.ndarray:
     return (text_embeds * differences).sum(1).double().numpy()
-
-
-def _draw_pairs(
-    name: str, attribute: Attribute, split: Split, settings: Evaluate
-) -> AttributePairs:
-    values = split.values(name)
-    codes = attribute_codes(name, attribute, values, split.where)
-    drawn = [_pairs_of_draw(codes, name, split, settings, draw) for draw in range(settings.draws)]
-    pair_rows = np.concatenate(drawn)
-    if not len(pair_rows):
-        raise DataError(
-            f"{split.where}: in {settings.draws} draws of {settings.images_per_draw} pictures no "
-            f"two differ in '{name}'; raise evaluate.images_per_draw or evaluate.draws"
-        )
-    return AttributePairs(
-        name=name,
-        pair_rows=pair_rows,
-        draws=np.repeat(np.arange(settings.draws), [len(rows) for rows in drawn]),
-        true_texts=[attribute.describe(values[i], values[j]) for i, j in pair_rows],
-        swapped_texts=[attribute.describe(values[j], values[i]) for i, j in pair_rows],
-    )
-
-
-def _pairs_of_draw(
-    codes: np.ndarray, name: str, split: Split, settings: Evaluate, draw: int
-) -> np.ndarray:
-    """Return (P, 2) int64 rows of pairs in both orders; all attributes share a draw's pictures."""
-    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), draw]
-    count = min(settings.images_per_draw, len(codes))
-    rows = np.sort(np.random.default_rng(stream).choice(len(codes), count, replace=False))
-    drawn = codes[rows]
-    known = ~np.isnan(drawn)
-    differ = (drawn[:, None] != drawn[None]) & known[:, None] & known[None]
-    candidates = np.argwhere(np.triu(differ, 1))
-    rng = np.random.default_rng([*stream, zlib.crc32(name.encode())])
-    half = min(max(1, settings.pairs_per_draw // 2), len(candidates))
-    chosen = rows[candidates[rng.choice(len(candidates), half, replace=False)]]
-    return np.concatenate([chosen, chosen[:, ::-1]])

@@ -2,10 +2,11 @@
 
 A task is a class made for one split; ``evaluate`` encodes the texts of all tasks and splits once
 for each weight setting and then lets every task measure. To add one, write such a class, add it
-to ``TASKS`` and its name to ``config.sections.Evaluate.tasks``.
+to ``TASKS`` and its name to ``config.sections.TaskName``. A task that makes choices makes them on
+a validation split, and is in ``CHOOSING``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -23,7 +24,11 @@ TASKS = {
     ),
     "zero_shot": "clipdiff.evaluate.zero_shot:ZeroShot",
     "clip_score": "clipdiff.evaluate.clip_score:ClipScore",
+    "comparative_prompting": "clipdiff.evaluate.comparative_prompting:ComparativePrompting",
+    "geometry": "clipdiff.evaluate.geometry:Geometry",
+    "linear_probe": "clipdiff.evaluate.linear_probe:LinearProbe",
 }
+CHOOSING = ("comparative_prompting", "linear_probe")
 
 
 class TextEmbeds:
@@ -33,17 +38,34 @@ class TextEmbeds:
         self.places = {text: place for place, text in enumerate(texts)}
         self.text_embeds = text_embeds
 
-    def of(self, texts: Sequence[str]) -> Tensor:
+    def of(self, texts: Iterable[str]) -> Tensor:
         """Return (N, D) float32 text_embeds of N texts, repeats allowed."""
         return self.text_embeds[[self.places[text] for text in texts]]
 
 
 @dataclass(frozen=True)
 class View:
-    """What one model makes of one split: image_embeds (n, D) float32 in the split's order."""
+    """What one model makes of one split: image_embeds (n, D) float32 in the split's order.
+
+    ``validation_embeds`` (v, D) are those of the split on which a task makes its choices.
+    """
 
     text_embeds: TextEmbeds
     image_embeds: Tensor
+    validation_embeds: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The split on which a task makes its choices, as the CLIP sees it before finetuning.
+
+    ``image_embeds`` (v, D); ``encode`` gives the text_embeds (T, D) of T texts while a task is
+    being made.
+    """
+
+    split: Split
+    image_embeds: Tensor
+    encode: Callable[[Sequence[str]], Tensor]
 
 
 class Task(Protocol):
@@ -62,11 +84,19 @@ class Task(Protocol):
         """Measure one weight setting of a cell, with the reference CLIP as the judge."""
 
 
-def make_task(name: str, split: Split, settings: Evaluate) -> Task:
+def make_task(
+    name: str, split: Split, settings: Evaluate, validation: Validation | None = None
+) -> Task:
     """Make a task by name for one split.
 
+    Args:
+        name: one of ``TASKS``.
+        split: its pictures.
+        settings: as they hold for the split.
+        validation: for the tasks of ``CHOOSING``; None where the split is not evaluated.
+
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: there is no such task, or it lacks a validation split.
         DataError: the split lacks what the task needs.
     """
     if name not in TASKS:
@@ -74,4 +104,13 @@ def make_task(name: str, split: Split, settings: Evaluate) -> Task:
             f"evaluate.tasks: got '{name}'{did_you_mean(name, TASKS)}; allowed: {', '.join(TASKS)}"
         )
     module, _, attribute = TASKS[name].partition(":")
-    return getattr(import_module(module), attribute)(split, settings)
+    task = getattr(import_module(module), attribute)
+    if name not in CHOOSING:
+        return task(split, settings)
+    if validation is None or validation.split.class_names != split.class_names:
+        raise ConfigError(
+            f"evaluate.validation: got '{settings.validation}' for {split.where}, expected one of "
+            f"evaluate.splits with the same classes, for {name} to choose on; name it there or in "
+            f"evaluate.per_split, or leave {name} out"
+        )
+    return task(split, settings, validation)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from clipdiff.config.sections import Evaluate
-from clipdiff.errors import ConfigError, DataError
+from clipdiff.errors import DataError
+from clipdiff.evaluate.prompts import class_embeds, class_prompts
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric
 from clipdiff.evaluate.splits import Split
@@ -24,24 +25,15 @@ class ZeroShot:
     """
 
     def __init__(self, split: Split, settings: Evaluate):
-        if "{label}" not in settings.prompt:
-            raise ConfigError(
-                f"evaluate.prompt: got {settings.prompt!r}, expected a text with {{label}} in it"
-            )
-        self.rows = np.flatnonzero(split.labels >= 0)
-        if not len(self.rows) or len(split.class_names) < 2:
-            raise DataError(
-                f"{split.where}: {len(self.rows)} labelled pictures and "
-                f"{len(split.class_names)} classes; zero_shot needs labels of at least 2 classes: "
-                "fill the label column, or take zero_shot out of evaluate.tasks"
-            )
+        self.rows = labelled_rows(split, TASK)
         self.labels = split.labels[self.rows]
         self.items = Items(ids=split.image_ids[self.rows], image_id_1=split.image_ids[self.rows])
-        self.prompts = [settings.prompt.replace("{label}", name) for name in split.class_names]
+        self.prompts = class_prompts(settings.prompt, split.class_names)
+        self.classes = len(split.class_names)
         self.confidence = settings.confidence
 
     def texts(self) -> list[str]:
-        """One prompt a class."""
+        """All prompts of each class."""
         return self.prompts
 
     def reference_texts(self) -> list[str]:
@@ -50,7 +42,8 @@ class ZeroShot:
 
     def measure(self, view: View, reference: View) -> list[Metric]:
         """Return acc1, acc5, mean_per_class_recall and worst_class_recall."""
-        logits = view.image_embeds[self.rows] @ view.text_embeds.of(self.prompts).T  # (n, C)
+        classifier = class_embeds(view.text_embeds.of(self.prompts), self.classes)  # (C, D)
+        logits = view.image_embeds[self.rows] @ classifier.T  # (n, C)
         best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
         hits = (best == torch.from_numpy(self.labels)[:, None]).numpy()
         first, any_best = hits[:, 0].astype(np.float64), hits.any(1).astype(np.float64)
@@ -68,6 +61,22 @@ class ZeroShot:
                 interval=wilson_interval(first[worst], self.confidence),
             ),
         ]
+
+
+def labelled_rows(split: Split, task: str) -> np.ndarray:
+    """Return (n,) int64: the pictures of a split that have a label.
+
+    Raises:
+        DataError: there is none, or there are fewer than two classes.
+    """
+    rows = np.flatnonzero(split.labels >= 0)
+    if not len(rows) or len(split.class_names) < 2:
+        raise DataError(
+            f"{split.where}: {len(rows)} labelled pictures and {len(split.class_names)} classes; "
+            f"{task} needs labels of at least 2 classes: fill the label column, or leave {task} "
+            "out of evaluate.tasks or of the split's own in evaluate.per_split"
+        )
+    return rows
 
 
 def worst_class(hits: np.ndarray, labels: np.ndarray) -> int:

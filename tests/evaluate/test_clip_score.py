@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_score
 
-from clipdiff.evaluate.clip_score import ClipScore, choose_edits, clip_score, retrieve
+from clipdiff.evaluate.clip_score import (
+    ClipScore,
+    choose_edits,
+    clip_score,
+    ref_clip_score,
+    retrieve,
+)
 from clipdiff.evaluate.registry import TextEmbeds, View
 
 
@@ -18,6 +25,58 @@ def test_formula_is_hessels():
     text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [1.0, 0.0]])
     image = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
     assert clip_score(text, image).tolist() == pytest.approx([2.5, 1.5, 0.0])
+
+
+def test_reference_formula_is_hessels():
+    text = torch.tensor([[1.0, 0.0], [0.6, 0.8], [1.0, 0.0], [1.0, 0.0]])
+    image = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
+    references = torch.tensor(
+        [
+            [[0.0, 1.0], [1.0, 0.0]],  # 2 * 2.5 * 1 / (2.5 + 1)
+            [[0.8, 0.6], [1.0, 0.0]],  # 2 * 1.5 * 0.96 / (1.5 + 0.96)
+            [[1.0, 0.0], [0.0, 1.0]],  # the picture is wrong
+            [[-1.0, 0.0], [0.0, -1.0]],  # no reference says anything like it
+        ]
+    )
+    expected = [5 / 3.5, 2.88 / 2.46, 0.0, 0.0]
+    assert ref_clip_score(text, image, references).tolist() == pytest.approx(expected)
+
+
+class Embedded:
+    """Embeddings in the shape of the model and the processor that torchmetrics asks for.
+
+    A "picture" is its embedding; a text is the number of a row.
+    """
+
+    config = None
+
+    def __init__(self, text_embeds):
+        self.text_embeds = text_embeds
+
+    def to(self, device):
+        return self
+
+    def __call__(self, images=None, text=None, **options):
+        if images is not None:
+            return {"pixel_values": torch.stack(images)}
+        ids = torch.tensor([int(number) for number in text])
+        return {"input_ids": ids, "attention_mask": ids}
+
+    def get_image_features(self, pixel_values):
+        return pixel_values.flatten(1)
+
+    def get_text_features(self, input_ids, attention_mask):
+        return self.text_embeds[input_ids]
+
+
+def test_scores_are_torchmetrics_scores():
+    generator = torch.Generator().manual_seed(0)
+    text, image = torch.nn.functional.normalize(torch.rand(2, 20, 8, generator=generator), dim=2)
+    known = Embedded(text)
+    expected = torchmetrics_clip_score(
+        list(image[:, None, None]), [str(row) for row in range(20)], lambda: (known, known)
+    )  # 100 times the mean cosine; none is below 0 here
+    assert float(clip_score(text, image).mean()) == pytest.approx(float(expected) * 2.5 / 100)
 
 
 @pytest.fixture
@@ -40,6 +99,7 @@ def captioned_view(split, task, planted_view):
 def test_a_cell_that_knows_scores_the_most(task, captioned_view):
     got = values(task.measure(captioned_view, captioned_view))
     assert got["retrieval"] == pytest.approx(2.5)
+    assert got["retrieval_ref"] == pytest.approx(5 / 3.5)
     assert got["own"] == pytest.approx(2.5)
     assert 2.2 < got["edit"] <= 2.5
 
@@ -58,6 +118,22 @@ def test_the_judge_scores_what_the_cell_retrieves(task, split, captioned_view, r
     metric = task.measure(cell, captioned_view)[0]
     assert metric.metric == "retrieval"
     assert metric.values == pytest.approx(expected.numpy())
+
+
+def test_the_reference_is_the_caption_of_the_found_picture(
+    task, split, captioned_view, random_view
+):
+    cell = random_view(task.texts(), len(split.rows), 0)
+    found = retrieve(cell.text_embeds.of(task.captions), cell.image_embeds)
+    judged = captioned_view.text_embeds.of(task.captions).double().numpy()
+    metric = task.measure(cell, captioned_view)[1]
+    assert metric.metric == "retrieval_ref"
+    for row, place in enumerate(found[:20].tolist()):
+        picture = captioned_view.image_embeds[place].double().numpy()
+        score = 2.5 * max(judged[row] @ picture, 0)
+        nearest = max(judged[row] @ judged[place], 0)
+        expected = 2 / (1 / score + 1 / nearest) if score > 0 and nearest > 0 else 0.0
+        assert metric.values[row] == pytest.approx(expected, abs=1e-5)
 
 
 def test_random_retrieval_scores_as_any_picture_does(task, split, captioned_view, random_view):
@@ -109,4 +185,8 @@ def test_without_attributes_there_is_no_edit(split, settings, random_view, caplo
     task = ClipScore(replace(split, attributes=[{}] * len(split.rows)), settings)
     assert "no edit CLIP-Score" in caplog.text
     view = random_view(task.texts(), len(split.rows), 0)
-    assert [metric.metric for metric in task.measure(view, view)] == ["retrieval", "own"]
+    assert [metric.metric for metric in task.measure(view, view)] == [
+        "retrieval",
+        "retrieval_ref",
+        "own",
+    ]

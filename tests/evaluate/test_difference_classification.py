@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc
+from torchvision.datasets import Flowers102
 
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.attributes import load_templates
+from clipdiff.evaluate.attributes import TEMPLATES, Ordinal, class_key, load_templates
 from clipdiff.evaluate.difference_classification import DifferenceClassification, auc_parts
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import metric_row
+from clipdiff.evaluate.splits import Split
 
 TASKS = ["size", "count", "background", "object", "mean"]
 
@@ -159,8 +161,18 @@ def test_an_attribute_that_is_not_there_is_an_error(split, settings):
     attributes = [
         {key: row[key] for key in ("size", "count", "object")} for row in split.attributes
     ]
-    with pytest.raises(DataError, match="no two pictures differ in the attribute 'background'"):
+    with pytest.raises(DataError, match="no picture has the attribute 'background'"):
         DifferenceClassification(replace(split, attributes=attributes), settings)
+
+
+def test_an_attribute_that_all_share_is_left_out(split, settings, caplog):
+    attributes = [row | {"size": "small"} for row in split.attributes]
+    task = DifferenceClassification(replace(split, attributes=attributes), settings)
+    assert [pairs.name for pairs in task.attributes] == ["count", "background", "object"]
+    assert "all pictures are alike in 'size'" in caplog.text
+    same = replace(split, attributes=[attributes[0]] * len(split.rows))
+    with pytest.raises(DataError, match=r"no two pictures differ in an attribute of .*'scenes'"):
+        DifferenceClassification(same, settings)
 
 
 def test_pictures_that_lack_an_attribute_are_left_out(split, settings):
@@ -204,3 +216,81 @@ def test_bad_templates_are_named(tmp_path, text, message):
 def test_unknown_templates_get_a_suggestion():
     with pytest.raises(ConfigError, match=r"got 'scene' \(did you mean 'scenes'\?\)"):
         load_templates("scene")
+
+
+def class_split(split: Split, names: list[str]) -> Split:
+    """Relabel the pictures with other classes in turn, without attributes."""
+    labels = np.arange(len(split.rows)) % len(names)
+    bare = [{}] * len(split.rows)
+    return replace(split, labels=labels, class_names=names, attributes=bare)
+
+
+def test_values_by_class_name(split, settings):
+    names = ["aquarium_fish", "camel", "shrew", "wolf"]
+    classes = class_split(split, names)
+    task = DifferenceClassification(
+        classes, settings.model_copy(update={"templates": "cifar100_size"})
+    )
+    (size,) = task.attributes
+    for (first, second), text in zip(size.pair_rows, size.true_texts, strict=True):
+        pair = [names[classes.labels[row]] for row in (first, second)]
+        assert "aquarium_fish" not in pair
+        assert (pair[1] == "shrew") == ("first image contains a larger" in text)
+        assert (pair[0] == "shrew") == ("first image contains a smaller" in text)
+
+
+def test_draws_are_of_pictures_that_have_the_attribute(split, settings):
+    names = [f"other {place}" for place in range(13)] + ["camel", "shrew"]
+    changed = {"templates": "cifar100_size", "images_per_draw": 20, "draws": 1}
+    task = DifferenceClassification(
+        class_split(split, names), settings.model_copy(update=changed)
+    )  # 20 of 150 pictures have a size: drawn among all, 2 or 3 would
+    assert len(np.unique(task.attributes[0].pair_rows)) == 20
+
+
+def test_spelling_of_class_names_does_not_count(split, settings):
+    names = ["001.Black_footed_Albatross", "029.American_Crow", "067.Anna_Hummingbird", "blue+jay"]
+    task = DifferenceClassification(
+        class_split(split, names), settings.model_copy(update={"templates": "cub200"})
+    )
+    colour, size = task.attributes
+    assert {tuple(row % 4) for row in colour.pair_rows} == {(1, 3), (3, 1)}
+    assert {tuple(row % 4) for row in size.pair_rows} == {(0, 2), (2, 0)}
+
+
+def test_class_names_that_are_not_there_are_told(split, settings, caplog):
+    changed = settings.model_copy(update={"templates": "cifar100_size"})
+    DifferenceClassification(class_split(split, ["camel", "shrew"]), changed)
+    assert "no class of the names hamster, leopard, lion" in caplog.text
+
+
+def test_awa2_predicates_by_name(split, settings):
+    whale = dict.fromkeys(load_templates("awa2"), 0) | {"flippers": True, "hairless": True}
+    zebra = dict.fromkeys(load_templates("awa2"), 1) | {"flippers": False, "hairless": False}
+    attributes = [dict(row) for row in [zebra, whale] * (len(split.rows) // 2)]
+    changed = settings.model_copy(update={"templates": "awa2"})
+    task = DifferenceClassification(replace(split, attributes=attributes), changed)
+    for pairs in task.attributes:
+        for (first, _), text in zip(pairs.pair_rows, pairs.true_texts, strict=True):
+            is_zebra = first % 2 == 0
+            if pairs.name == "stripes":
+                assert (text.index("has stripes") < text.index("has no stripes")) == is_zebra
+            if pairs.name == "hairless":
+                assert (text.index("is hairless") > text.index("is not hairless")) == is_zebra
+
+
+def test_flowers_are_named_as_their_data_set_names_them():
+    names = {class_key(name) for name in Flowers102.classes}
+    assert len(names) == 102
+    held = load_templates("flowers102_colour")["colour"].classes
+    assert {class_key(name) for name in held} <= names
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_texts_state_opposite_directions(path):
+    for attribute in load_templates(path.stem).values():
+        if isinstance(attribute, Ordinal):
+            assert attribute.greater != attribute.less
+            low, high = (0, 1) if attribute.order == "numeric" else attribute.order[:2]
+            assert attribute.describe(high, low) == attribute.greater
+            assert attribute.describe(low, high) == attribute.less

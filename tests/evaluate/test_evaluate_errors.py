@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from clipdiff.config.sections import SplitSettings
 from clipdiff.errors import ConfigError, DataError, ModelError
 from clipdiff.evaluate.registry import make_task
 from clipdiff.files import write_tensors
@@ -82,3 +83,16 @@ def test_a_failed_run_leaves_the_finished_files(bench):
     with pytest.raises(DataError):
         bench.run(bench.settings(splits=["nowhere"]), name="kept")
     assert (bench.root / "kept.json").read_bytes() == before
+
+
+def test_nothing_to_measure(bench):
+    settings = bench.settings(tasks=["linear_probe"])  # the image tower is frozen
+    with pytest.raises(ConfigError, match=r"\['linear_probe'\], which leave nothing to measure"):
+        bench.run(settings, name="nothing")
+    assert not (bench.root / "nothing.json").exists()
+
+
+def test_settings_of_a_split_that_is_not_evaluated(bench, caplog):
+    own = {"test_scene": SplitSettings(tasks=["zero_shot"])}
+    bench.run(bench.settings(tasks=["zero_shot"], per_split=own))
+    assert "evaluate.per_split.test_scene: no effect" in caplog.text

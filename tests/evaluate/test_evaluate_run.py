@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipdiff.config.sections import Clip
+from clipdiff.config.sections import Clip, SplitSettings
 from clipdiff.evaluate.weights import weight_settings
-from clipdiff.files import read_json
+from clipdiff.files import read_json, write_parquet
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
@@ -36,6 +36,7 @@ def test_rows_and_items_of_a_cell(bench):
         "acc1",
         "acc5",
         "retrieval",
+        "retrieval_ref",
         "edit",
         "own",
     }
@@ -135,3 +136,53 @@ def test_provenance_names_settings_and_versions(bench):
     assert held["settings"]["llm"] == "bert"
     assert held["versions"]["torch"]
     assert len(held["settings_hash"]) == 16
+
+
+def test_every_task_at_once(bench):
+    every = ["zero_shot", "comparative_prompting", "geometry", "linear_probe"]
+    settings = bench.settings(tasks=every, class_pairs=20)
+    frozen, _ = bench.run(settings)
+    assert set(frozen["task"]) == {"zero_shot", "comparative_prompting", "geometry"}
+    trained = settings.model_copy(update={"image_tower_trained": True})
+    rows, items = bench.run(trained)
+    assert set(rows["task"]) == set(every)
+    assert set(rows.loc[rows["task"] == "linear_probe", "split"]) == {"test_scenes"}
+    assert rows[["value", "n", "stderr", "ci_low", "ci_high"]].notna().all(axis=None)
+    assert not items.duplicated(["task", "split", "weights", "metric", "item_id"]).any()
+    alone, _ = bench.run(settings.model_copy(update={"llm": "pretrained"}), model=None)
+    assert set(alone["task"]) == set(every)
+
+
+def test_confusions_are_those_of_the_clip_before_finetuning(bench):
+    settings = bench.settings(tasks=["comparative_prompting"], wise_alphas=[0.0])
+    one, _ = bench.run(settings, model="cell")
+    other, _ = bench.run(settings, model="clip")
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_split_is_measured_by_what_it_names(bench):
+    own = {"test_scenes": SplitSettings(tasks=["zero_shot"], prompt="cifar")}
+    tasks = ["zero_shot", "clip_score"]
+    rows, _ = bench.run(bench.settings(tasks=tasks, per_split=own))
+    of_split = rows.groupby("split")["task"].agg(set).to_dict()
+    assert of_split == {"validation": set(tasks), "test_scenes": {"zero_shot"}}
+    plain, _ = bench.run(bench.settings(tasks=tasks))
+    keys = ["split", "metric", "weights"]
+    both = rows.merge(plain, on=["task", *keys]).query("task == 'zero_shot'")
+    differs = both["value_x"] != both["value_y"]
+    assert not differs[both["split"] == "validation"].any()
+    assert differs[both["split"] == "test_scenes"].any()
+
+
+def test_class_differences_are_those_of_the_cells_llm(bench, tmp_path):
+    names = sorted(bench.table["label"].unique())
+    pairs = [(a, b) for a in names[:8] for b in names[:8] if a != b]
+    table = pd.DataFrame(pairs, columns=["class_1", "class_2"])
+    table["difference"] = "the first is " + table["class_1"]
+    write_parquet(tmp_path / "bert.parquet", table)
+    pattern = str(tmp_path / "{llm}.parquet")
+    settings = bench.settings(tasks=["geometry"], class_differences=pattern)
+    rows, _ = bench.run(settings)
+    assert (rows["n"] <= 28).all()
+    other, _ = bench.run(settings.model_copy(update={"llm": "t5"}))
+    assert (other["n"] > 28).all()

@@ -8,16 +8,19 @@ import pytest
 from login_node import WEIGHTS, Login
 from one_machine import Cluster, said, wait_for, why_not
 
+from clipdiff.files import alone
+
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Two nodes with four null devices for GPUs each; up once for all tests."""
     if reason := why_not():
         pytest.skip(reason)
-    made = Cluster(tmp_path_factory.mktemp("slurm"))
-    made.up()
-    yield made
-    made.down()
+    with alone(Path("/run/lock/clipdiff-slurm")):  # a machine has one /etc/slurm
+        made = Cluster()
+        made.up()
+        yield made
+        made.down()
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +38,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
 
 
 @pytest.fixture
-def login(cluster: Cluster, prepared: Login, tmp_path: Path) -> Login:
+def login(cluster: Cluster, prepared: Login, tmp_path: Path) -> Iterator[Login]:
     """All that the cell's training needs, and not yet its model; no job is left afterwards."""
     folder = tmp_path / "login"
     shutil.copytree(prepared.folder, folder, symlinks=True)
     shutil.rmtree(folder / "results/models")
-    yield Login(folder, *prepared.presets)
+    made = Login(folder, *prepared.presets)
+    yield made
+    for process in made.started:
+        process.kill()
     said("scancel", "--user=root")
     wait_for("an empty queue", lambda: not said("squeue", "--noheader"), 60)

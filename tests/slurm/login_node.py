@@ -27,6 +27,7 @@ class Login:
 
     def __init__(self, folder: Path, *presets: Path):
         self.folder, self.presets = folder, presets
+        self.started: list[subprocess.Popen] = []
         self.environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
     @classmethod
@@ -46,10 +47,12 @@ class Login:
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen:
         """Start Snakemake on the cluster; what it says is appended to a file."""
         with open(self.folder / "said", "a") as out:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*arguments, profile=profile), cwd=self.folder, env=self.environment,
                 stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen) -> str:
         """Wait for a started Snakemake's success; return what it said."""

@@ -58,13 +58,14 @@ def said(*command: str) -> str:
 class Cluster:
     """Controller and two nodes, whose configuration, state, logs and pids lie in one folder."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    folder = Path("/tmp/clipdiff-slurm")
 
     def up(self) -> None:
         """Start from nothing and wait until both nodes are idle."""
+        self.down()  # what a killed run left
+        shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("state", "spool-n1", "spool-n2", "gpus"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(parents=True)
         self._configure()
         self._start_munge()
         subprocess.run(["slurmctld", "-c"], check=True)
@@ -78,8 +79,10 @@ class Cluster:
         for node in NODES:
             for gpu in range(GPUS):
                 device = self.folder / f"gpus/{node}-{gpu}"
-                if not device.exists():
+                try:
                     os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+                except PermissionError:  # in a container; slurmd logs an error and takes the file
+                    device.touch()
             gres.append(f"NodeName={node} Name=gpu File={self.folder}/gpus/{node}-[0-{GPUS - 1}]")
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
         text = TEMPLATE.read_text().replace("{folder}", str(self.folder))
@@ -122,8 +125,9 @@ class Cluster:
 
     def down(self) -> None:
         """End everything that ``up`` started, jobs first, and remove the configuration."""
-        said("scancel", "--user=root")
-        wait_for("jobs to end", lambda: not said("squeue", "-h"), seconds=30)
+        if self._pid("slurmctld"):
+            said("scancel", "--user=root")
+            wait_for("jobs to end", lambda: not said("squeue", "-h"), seconds=30)
         for name in ("slurmd-n1", "slurmd-n2", "slurmctld", "munged"):
             self._stop(name)
         for name in ("slurm.conf", "gres.conf"):
@@ -152,4 +156,4 @@ def alive(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    getattr(Cluster(Path("/tmp/clipdiff-slurm")), sys.argv[1])()
+    getattr(Cluster(), sys.argv[1])()

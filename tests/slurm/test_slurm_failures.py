@@ -77,7 +77,7 @@ def test_a_job_that_hangs_runs_out_of_time_and_is_tried_again(login):
     wait_for("the evaluation", lambda: bool(processes("evaluate")), 120, every=0.02)
     processes("evaluate")[0].suspend()
     login.finish(running)
-    assert "SLURM status is: 'TIMEOUT'" in login.said()
+    assert "DUE TO TIME LIMIT" in login.said()
     assert (login.folder / metrics).is_file()
 
 
@@ -110,6 +110,7 @@ def test_control_c_ends_the_jobs_and_the_next_run_goes_on(login, prepared):
     running.send_signal(signal.SIGINT)
     assert running.wait(timeout=60) != 0
     wait_for("the job to end", lambda: not said("squeue", "--noheader"), 60)
+    assert "SIGTERM: saved after step" in login.train_log()
     assert not (login.folder / WEIGHTS).exists()
     login.finish(login.start(WEIGHTS))
     assert "going on from" in login.train_log()

@@ -1,0 +1,77 @@
+"""Class prompts: sets of templates, and the embedding of a class under all of them.
+
+The sets are data: ``prompts/NAME.txt``, one text with ``{label}`` a line, ``#`` for comments.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import open_clip
+from torch import Tensor
+
+from clipdiff.errors import ConfigError, did_you_mean
+
+PROMPTS = Path(__file__).parent / "prompts"
+OPEN_CLIP_SETS = {
+    "imagenet80": open_clip.OPENAI_IMAGENET_TEMPLATES,
+    "imagenet7": open_clip.SIMPLE_IMAGENET_TEMPLATES,
+}
+PLACE = "{label}"
+
+Template = Callable[[str], str]
+
+
+def class_prompts(prompt: str, class_names: Sequence[str]) -> list[str]:
+    """Return C * T texts: all T templates of the first of C classes, then of the second, ...
+
+    Args:
+        prompt: ``evaluate.prompt``, see ``load_prompts``.
+        class_names: C names.
+    """
+    templates = load_prompts(prompt)
+    return [template(name) for name in class_names for template in templates]
+
+
+def load_prompts(prompt: str) -> Sequence[Template]:
+    """Return the templates that a setting names.
+
+    Args:
+        prompt: a text with ``{label}``, a set of open_clip's (``imagenet80``, ``imagenet7``), a
+            file of ``clipdiff/evaluate/prompts`` without ``.txt``, or the path of one.
+
+    Raises:
+        ConfigError: it is none of them, or a line of the file has no ``{label}``.
+    """
+    if PLACE in prompt:
+        return [_template(prompt)]
+    if prompt in OPEN_CLIP_SETS:
+        return OPEN_CLIP_SETS[prompt]
+    path = Path(prompt) if prompt.endswith(".txt") else PROMPTS / f"{prompt}.txt"
+    if not path.is_file():
+        known = [*sorted(file.stem for file in PROMPTS.glob("*.txt")), *OPEN_CLIP_SETS]
+        raise ConfigError(
+            f"evaluate.prompt: got {prompt!r}{did_you_mean(prompt, known)}; expected a text with "
+            f"{PLACE} in it, one of the sets {', '.join(known)}, or the path of a .txt file"
+        )
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if odd := [line for line in lines if PLACE not in line] or ([] if lines else ["no line"]):
+        raise ConfigError(f"{path}: {odd[0]!r}, expected texts with {PLACE} in each line")
+    return [_template(line) for line in lines]
+
+
+def class_embeds(text_embeds: Tensor, classes: int) -> Tensor:
+    """Return (C, D) L2-normalised means over the T prompts of each class (Radford 2021, 3.1.4).
+
+    The arithmetic is that of open_clip's ``build_zero_shot_classifier``, to the last bit.
+
+    Args:
+        text_embeds: (C * T, D), L2-normalised, in the order of ``class_prompts``.
+        classes: C.
+    """
+    means = text_embeds.reshape(classes, -1, text_embeds.shape[1]).mean(dim=1)
+    return means / means.norm(dim=1, keepdim=True)
+
+
+def _template(text: str) -> Template:
+    return lambda label: text.replace(PLACE, label)

@@ -1,0 +1,104 @@
+"""The linear probe: its minimum, its shots, chance, and when it is asked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+from clipdiff.evaluate.linear_probe import DECAY, LinearProbe, draw_shots, fit
+from clipdiff.evaluate.registry import TextEmbeds, Validation, View
+from clipdiff.evaluate.results import metric_row
+
+
+@pytest.fixture
+def test_split(splits):
+    return splits["test_scenes"]
+
+
+def make(split, settings, validation):
+    return LinearProbe(split, settings, Validation(validation, torch.empty(0), None))
+
+
+def view_of(split, validation, lean, seed=0):
+    """Random pictures, pulled towards their class's corner."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = [
+        torch.nn.functional.normalize(
+            torch.randn(len(part.rows), 16, generator=generator)
+            + lean * torch.eye(16)[part.labels],
+            dim=1,
+        )
+        for part in (split, validation)
+    ]
+    return View(TextEmbeds([], torch.empty(0, 16)), *parts)
+
+
+def test_fit_is_the_minimum_that_scipy_finds():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.nn.functional.normalize(torch.randn(40, 5, generator=generator), dim=1)
+    labels = torch.randint(3, (40,), generator=generator)
+    padded = np.hstack([inputs.double().numpy(), np.ones((40, 1))])
+
+    def loss(flat):
+        weights = flat.reshape(6, 3)
+        chances = log_softmax(padded @ weights, axis=1)[np.arange(40), labels.numpy()]
+        return -chances.mean() + DECAY / 2 * (weights[:-1] ** 2).sum()
+
+    best = minimize(loss, np.zeros(18), tol=1e-12)
+    got = fit(inputs, labels, 3).double().numpy()
+    assert loss(got.ravel()) == pytest.approx(best.fun, abs=1e-6)
+
+
+def test_shots_are_so_many_of_each_class():
+    labels = np.array([0] * 10 + [1] * 3 + [2] * 10 + [-1] * 5)
+    rows = draw_shots(labels, 4, [0, 0])
+    assert np.bincount(labels[rows]).tolist() == [4, 3, 4]
+    assert len(set(rows)) == 11
+    assert rows.tolist() != draw_shots(labels, 4, [0, 1]).tolist()
+    assert rows.tolist() == draw_shots(labels, 4, [0, 0]).tolist()
+
+
+def test_separable_classes_are_all_right(split, test_split, settings):
+    task = make(test_split, settings, split)
+    (metric,) = task.measure(view_of(test_split, split, lean=40), None)
+    assert metric.value == 1.0
+    assert metric.stderr == 0.0
+
+
+def test_random_pictures_and_permuted_labels_are_at_chance(split, test_split, settings):
+    chance = 1 / len(split.class_names)
+    task, inside = make(test_split, settings, split), 0
+    for seed in range(3):
+        (metric,) = task.measure(view_of(test_split, split, 0, seed), None)
+        row = metric_row(metric, "test_scenes", "finetuned", settings)
+        inside += row["ci_low"] <= chance <= row["ci_high"]
+        rng = np.random.default_rng(seed)
+        permuted = replace(test_split, labels=rng.permutation(test_split.labels))
+        control = make(permuted, settings, split)
+        (metric,) = control.measure(view_of(test_split, split, 40, seed), None)
+        row = metric_row(metric, "test_scenes", "finetuned", settings)
+        inside += row["ci_low"] <= chance <= row["ci_high"]
+    assert inside >= 5  # of 6 intervals of 95 %
+
+
+def test_value_and_stderr_are_over_draws(split, test_split, settings):
+    task = make(test_split, settings.model_copy(update={"shots": 2}), split)
+    view = view_of(test_split, split, lean=3)
+    (metric,) = task.measure(view, None)
+    shares = []
+    for rows in task.shots:
+        weights = fit(view.validation_embeds[rows], torch.from_numpy(split.labels[rows]), 6)
+        best = (view.image_embeds @ weights[:-1] + weights[-1]).argmax(1).numpy()
+        shares.append((best == test_split.labels).mean())
+    assert len(shares) == settings.draws
+    assert metric.value == pytest.approx(np.mean(shares))
+    assert metric.stderr == pytest.approx(np.std(shares, ddof=1) / settings.draws**0.5)
+    assert len(set(shares)) > 1
+
+
+def test_the_validation_split_is_not_measured(split, settings):
+    view = view_of(split, split, lean=3)
+    assert make(split, settings, split).measure(view, None) == []
