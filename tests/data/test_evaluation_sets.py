@@ -8,13 +8,14 @@ import yaml
 from typer.testing import CliRunner
 
 from clipdiff.cli import app
-from clipdiff.config import check_config
+from clipdiff.config import check_config, load_config
 from clipdiff.config.sections import Data
 from clipdiff.config.stages import PrepareSettings
 from clipdiff.data.captions import COLUMNS
 from clipdiff.data.prepare import coco_captions, prepare
 from clipdiff.demo.table import demo_captions
 from clipdiff.errors import ConfigError, DataError
+from clipdiff.evaluate.clip_score import ClipScore
 from clipdiff.evaluate.splits import make_splits, read_captions
 from clipdiff.files import read_parquet
 
@@ -70,6 +71,8 @@ def test_each_set_is_judged_over_its_own_classes(prepared) -> None:
     assert coco.class_names == []
     assert set(coco.labels) == {-1}
     assert awa2.captions == [""] * 6
+    with pytest.raises(DataError, match="'awa2': 6 pictures have no caption, which clip_score"):
+        ClipScore(awa2, load_config("config.yaml").evaluate)
 
 
 def test_a_table_of_one_data_set_keeps_its_classes(tmp_path: Path) -> None:
