@@ -125,7 +125,7 @@ def write_cub_captions(root: Path) -> None:
 
 def cifar_batch(count: int, key: str, classes: int, seed: int) -> dict:
     """Return what one file holds: red planes that say the label."""
-    labels = [int(n) for n in np.random.default_rng(seed).integers(0, classes, count)]
+    labels = [int(n) % classes for n in np.random.default_rng(seed).permutation(count)]
     data = np.zeros((count, 3, 32, 32), dtype=np.uint8)
     data[:, 0] = np.array(labels, dtype=np.uint8)[:, None, None]
     data[:, 2, 31, 0] = 200  # the lower left corner is blue
@@ -141,7 +141,7 @@ def write_cifar10(root: Path) -> None:
     base = root / "cifar-10-batches-py"
     for number in range(1, 6):
         python2_pickle(base / f"data_batch_{number}", cifar_batch(6, "labels", 10, number))
-    python2_pickle(base / "test_batch", cifar_batch(9, "labels", 10, 0))
+    python2_pickle(base / "test_batch", cifar_batch(12, "labels", 10, 0))
     meta = {"num_cases_per_batch": 9, "label_names": CIFAR10, "num_vis": 3072}
     python2_pickle(base / "batches.meta", meta)
 

@@ -20,11 +20,11 @@ FIXED = {  # (train, validation, test) where the publishers' files fix them
     "flowers102": (2, 1, 5),
     "folder": (6, 6, 6),
     "webdataset": (0, 0, 6),
-    "eurosat": (40, 5, 5),
+    "eurosat": (30, 10, 10),
     "sun397": (24, 3, 3),
     "coco": (12, 4, 4),
 }
-TEST_ALONE = {"cifar10": (30, 9), "cifar100": (40, 9), "cub200": (6, 6), "food101": (16, 6)}
+TEST_ALONE = {"cifar10": (30, 12), "cifar100": (40, 9), "cub200": (6, 6), "food101": (16, 6)}
 
 
 @pytest.fixture
@@ -194,6 +194,13 @@ def test_random_test_splits_differ_by_seed_only(tmp_path: Path, write) -> None:
     tests = [read_set("eurosat", tmp_path, {"test": None}, seed)["path"] for seed in (0, 0, 1)]
     assert tests[0].equals(tests[1])
     assert not tests[0].equals(tests[2])
+
+
+@pytest.mark.parametrize("kind", ["eurosat", "sun397"])
+def test_random_test_splits_show_every_class(read, kind: str) -> None:
+    table = read(kind)
+    for split in ALL:
+        assert set(table["label"][table["split"] == split]) == set(table["label"])
 
 
 def test_sun_names_leave_the_letter_and_keep_the_view(read) -> None:

@@ -104,9 +104,9 @@ def test_cifar_counts_and_labels(tmp_path: Path, write, write_pickle) -> None:
     whole = path.read_bytes()
     facts = read_pickle(path, ("data", "labels"))
     for changed, expected in (
-        ({"labels": facts["labels"][:-1]}, "test_batch: 8 rows, expected 9"),
-        ({"labels": [*facts["labels"][:-1], 10]}, "test_batch, row 8: label 10, of 10 classes"),
-        ({"data": facts["data"][:, :-1]}, r"test_batch: data are \(9, 3071\)"),
+        ({"labels": facts["labels"][:-1]}, "test_batch: 11 rows, expected 12"),
+        ({"labels": [*facts["labels"][:-1], 10]}, "test_batch, row 11: label 10, of 10 classes"),
+        ({"data": facts["data"][:, :-1]}, r"test_batch: data are \(12, 3071\)"),
     ):
         write_pickle(path, facts | changed)
         with pytest.raises(DataError, match=expected):

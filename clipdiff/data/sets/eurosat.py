@@ -24,7 +24,7 @@ CLASSES = {
 
 
 def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read all pictures; a tenth is ``test`` and a tenth ``validation``, at random."""
+    """Read all pictures; of each class a tenth is ``test``, a tenth ``validation``, at random."""
 
     def label(folder: str) -> str:
         if folder not in CLASSES:

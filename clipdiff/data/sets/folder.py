@@ -46,13 +46,15 @@ def class_rows(root: Path, split: str, label: Callable[[str], str] = readable) -
 def with_random_test(rows: Iterator[Row], seed: int) -> pd.DataFrame:
     """Draw splits where the publishers made none: 10 % test, 10 % validation, the rest train.
 
-    The draw depends on the seed and the sorted paths alone.
+    The shares are of each class, so that none is missing from the test. The draw depends on the
+    seed and the sorted paths alone.
     """
     table = table_of(rows)
-    order = np.random.default_rng(seed).permutation(len(table))
-    size = max(1, round(TEST_SHARE * len(table)))
-    split = np.full(len(table), "train", dtype=object)
-    split[order[:size]], split[order[size : 2 * size]] = "test", "validation"
+    drawn = table["label"].iloc[np.random.default_rng(seed).permutation(len(table))]
+    places = drawn.groupby(drawn).cumcount().sort_index()
+    sizes = table.groupby("label")["label"].transform("size").astype(int)
+    share = (TEST_SHARE * sizes).round().clip(lower=1)
+    split = np.select([places < share, places < 2 * share], ["test", "validation"], "train")
     return table.assign(split=split)
 
 

@@ -12,7 +12,7 @@ LISTING = "ClassName.txt"
 
 
 def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read all pictures; a tenth is ``test`` and a tenth ``validation``, at random.
+    """Read all pictures; of each class a tenth is ``test``, a tenth ``validation``, at random.
 
     ``/a/apartment_building/outdoor`` of ``ClassName.txt`` is ``apartment building outdoor``.
     """
