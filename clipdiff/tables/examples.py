@@ -115,7 +115,8 @@ def picture(captions: pd.DataFrame, image_id: int) -> Picture:
     """Return one picture of the captions table."""
     row = captions.loc[image_id]
     data = row["image"] if isinstance(row["image"], bytes) else str(row["path"])
-    return Picture(data, str(row["caption"]))
+    caption = row["caption"] if isinstance(row["caption"], str) else "(no caption)"
+    return Picture(data, caption)
 
 
 def decode(shown: Picture) -> Image.Image:
