@@ -165,6 +165,14 @@ def test_what_answers_cost(built):
     assert math.isnan(table.loc["llama2", "rows_per_second"])
 
 
+def test_texts_of_no_llm_have_no_tokens(built):
+    table = describe_texts(built.files, ["captions"], {}, {})
+    assert not [name for name in table if name.startswith("dropped: ")]
+    (found,) = table.to_dict("records")
+    assert math.isnan(found["prompt_tokens"])  # a number that says so, which the report can format
+    assert math.isnan(found["completion_tokens"])
+
+
 def test_markdown_and_latex_bold_what_survives(root, tables):
     markdown, latex = (root / f"tables/summary.{suffix}" for suffix in ("md", "tex"))
     shown = tables["summary"]
