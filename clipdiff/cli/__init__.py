@@ -7,6 +7,7 @@ from rich.console import Console
 
 from clipdiff.cli import (
     check,
+    data,
     embed,
     estimate,
     evaluate,
@@ -31,6 +32,7 @@ app = typer.Typer(
 for verb in (prepare, embed, generate, filter, train, evaluate, gather, export, check, estimate):
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(prompt.app, name="prompt")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -72,6 +72,11 @@ def _models(config: Config) -> Iterator[Finding]:
 def _data(config: Config) -> Iterator[Finding]:
     if config.data.source == "table":
         yield Path(str(config.data.table)).is_file(), f"data.table: {config.data.table}"
+    if config.data.source == "coco" or config.data.evaluation:
+        from clipdiff.cli.data import findings
+
+        yield from findings(config)
+    if config.data.source != "demo":
         return
     from clipdiff.demo.scenes import ASSETS
 

@@ -18,6 +18,10 @@ def command(
         from clipdiff.demo.table import demo_captions
 
         table = demo_captions(chosen.data)
+    elif chosen.data.source == "coco":
+        from clipdiff.data.prepare import coco_captions
+
+        table = coco_captions(chosen.data)
     else:
         from clipdiff.data.captions import read_table
 

@@ -7,9 +7,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from clipdiff.config.sections import Config
+from clipdiff.config.sections import Config, SetName
 from clipdiff.errors import ConfigError, did_you_mean
 
+OWN_SPLITS = ("train", "validation", "test")
 RESERVED = ("pretrained", "captions", "rewritten", "shuffled", "none")
 
 
@@ -125,6 +126,22 @@ def _control_faults(config: Config) -> list[str]:
     return []
 
 
+def _data_set_faults(config: Config) -> list[str]:
+    data, faults = config.data, []
+    if data.source == "coco" and not data.root:
+        faults.append("data.root: missing; expected the folder of COCO's unpacked archives")
+    for name, entry in data.evaluation.items():
+        if entry.layout(name) not in get_args(SetName):
+            faults.append(
+                f"data.evaluation.{name}: no data set of that name"
+                f"{did_you_mean(name, get_args(SetName))}; say how it is laid out with kind: "
+                f"{', '.join(get_args(SetName))}"
+            )
+        if name in OWN_SPLITS:
+            faults.append(f"data.evaluation.{name}: the name is reserved")
+    return faults
+
+
 def _consistency_faults(config: Config) -> list[str]:
     faults = _control_faults(config)
     faults += [
@@ -144,6 +161,7 @@ def _consistency_faults(config: Config) -> list[str]:
         )
     if data.source == "table" and not data.table:
         faults.append("data.table: missing; expected the path of a CSV or Parquet file")
+    faults += _data_set_faults(config)
     if data.pairs > most * (most - 1) // 2:
         faults.append(
             f"data.pairs: got {data.pairs}, allowed: at most {most * (most - 1) // 2} "

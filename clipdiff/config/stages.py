@@ -12,7 +12,7 @@ from clipdiff.grid import Variant
 class PrepareSettings(s.Section):
     """Settings of ``clipdiff prepare``."""
 
-    version: int = 1
+    version: int = 2
     data: s.Data
 
 

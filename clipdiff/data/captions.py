@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
+from clipdiff.data.pictures import check_picture
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet
 
-COLUMNS = ("image_id", "image", "path", "caption", "split", "label", "attributes")
+COLUMNS = ("image_id", "image", "path", "caption", "split", "dataset", "label", "attributes")
 REQUIRED = ("image", "caption", "split")
 
 
@@ -18,7 +18,8 @@ def read_table(path: Path) -> pd.DataFrame:
     Args:
         path: table with the columns ``image`` (a path, relative to the table), ``caption`` and
             ``split`` (``train`` for finetuning, any other name for evaluation), and optionally
-            ``label`` (class for zero-shot) and ``attributes`` (a JSON object).
+            ``label`` (class for zero-shot), ``attributes`` (a JSON object) and ``dataset``
+            (splits of one name share their classes; without it all do).
 
     Returns:
         The columns of ``data/captions.parquet``.
@@ -37,7 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: lacks the columns {missing}; it has {list(table.columns)}")
     paths = [(path.parent / str(name)).resolve() for name in table["image"]]
     for row, picture in enumerate(paths):
-        _check_picture(picture, f"{path}, row {row}")
+        check_picture(picture, f"{path}, row {row}")
     return pd.DataFrame(
         {
             "image_id": range(len(table)),
@@ -45,6 +46,7 @@ def read_table(path: Path) -> pd.DataFrame:
             "path": [str(picture) for picture in paths],
             "caption": table["caption"],
             "split": table["split"],
+            "dataset": table.get("dataset"),
             "label": table.get("label"),
             "attributes": table.get("attributes"),
         }
@@ -70,13 +72,3 @@ def check_captions(table: pd.DataFrame, source: str) -> None:
     count = int((table["split"] == "train").sum())
     if count < 2:
         raise DataError(f"{source}: {count} rows have split 'train'; expected at least 2")
-
-
-def _check_picture(path: Path, where: str) -> None:
-    try:
-        with Image.open(path) as picture:
-            picture.verify()
-    except FileNotFoundError as error:
-        raise DataError(f"{where}: no such picture: {path}") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise DataError(f"{where}: {path} is not a readable picture ({error})") from error

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Evaluate
+from clipdiff.errors import DataError
 from clipdiff.evaluate.attributes import coded_attributes, load_templates
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric
@@ -63,6 +64,11 @@ class ClipScore:
     """
 
     def __init__(self, split: Split, settings: Evaluate):
+        if "" in split.captions:
+            raise DataError(
+                f"{split.where}: {split.captions.count('')} pictures have no caption, which "
+                "clip_score needs; name its tasks without it in evaluate.per_split"
+            )
         self.captions = split.captions
         self.scored = [settings.score_prefix + caption for caption in split.captions]
         self.items = Items(ids=split.image_ids, image_id_1=split.image_ids)

@@ -25,7 +25,7 @@ class Split:
     where: str
     image_ids: np.ndarray  # (n,) int64
     rows: np.ndarray  # (n,) int64
-    captions: list[str]
+    captions: list[str]  # "" where there is none
     labels: np.ndarray  # (n,) int64
     class_names: list[str]
     attributes: list[dict[str, Any]]
@@ -48,16 +48,13 @@ def read_captions(path: Path) -> pd.DataFrame:
 def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[Split]:
     """Cut the evaluated splits out of the captions table.
 
-    Classes are the sorted distinct labels of the whole table, so that every split is judged
-    over the same ones.
+    Classes are the sorted distinct labels of a split's data set (column ``dataset``; a table
+    without it is one), so that all its splits are judged over the same ones.
 
     Raises:
         DataError: a split has no picture, or an attributes cell is no JSON object.
     """
-    labels = [None if pd.isna(label) else str(label) for label in table["label"]]
-    class_names = sorted({label for label in labels if label is not None})
-    places = {name: place for place, name in enumerate(class_names)}
-    class_ids = np.array([places.get(label, -1) for label in labels], dtype=np.int64)
+    sets = table["dataset"].astype(str) if "dataset" in table else pd.Series("", table.index)
     splits = []
     for name in names:
         rows = np.flatnonzero((table["split"] == name).to_numpy())
@@ -68,14 +65,18 @@ def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[S
                 f"evaluate.splits can name: {', '.join(known)}"
             )
         part = table.iloc[rows]
+        labels = table["label"][sets.isin(sets.iloc[rows])].dropna().astype(str)
+        class_names = sorted(set(labels))
+        places = {label: place for place, label in enumerate(class_names)}
+        named = ["" if pd.isna(label) else str(label) for label in part["label"]]
         splits.append(
             Split(
                 name=name,
                 where=f"{path}, split '{name}'",
                 image_ids=part["image_id"].to_numpy(np.int64),
                 rows=rows,
-                captions=part["caption"].astype(str).tolist(),
-                labels=class_ids[rows],
+                captions=part["caption"].fillna("").astype(str).tolist(),
+                labels=np.array([places.get(label, -1) for label in named], dtype=np.int64),
                 class_names=class_names,
                 attributes=[_attributes(*cell, path) for cell in part["attributes"].items()],
             )

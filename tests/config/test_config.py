@@ -46,6 +46,31 @@ def test_every_preset_is_valid_over_the_default() -> None:
         assert trained_variants(load_config(DEFAULT, preset))
 
 
+def test_the_papers_preset_is_its_setting() -> None:
+    preset = load_config(DEFAULT, "config/paper.yaml")
+    data, train = preset.data, preset.train
+    assert (data.source, data.train_images, data.pairs) == ("coco", 1000, 1000 * 999 // 2)
+    assert (preset.clip.model, preset.clip.pretrained) == ("ViT-L-14", "datacomp_xl_s13b_b90k")
+    assert (train.optimizer, train.lr, train.batch, train.epochs) == ("adam", 1e-8, 512, 20)
+    assert (train.schedule, train.gamma, train.warmup, train.clip_grad) == (
+        "exponential",
+        0.9,
+        0,
+        0,
+    )
+    assert train.trainable == "transformer"
+    assert preset.evaluate.wise_alphas == [0.5, 1.0]
+    splits = {"validation", "test", *data.evaluation}
+    assert set(preset.evaluate.splits) == splits >= set(preset.evaluate.per_split)
+
+
+def test_the_papers_preset_has_the_llm_entries_of_their_own_files() -> None:
+    preset = load_config(DEFAULT, "config/paper.yaml")
+    for name in preset.llms:
+        alone = load_config(DEFAULT, f"config/llms/{name}.yaml")
+        assert preset.llm_definitions[name] == alone.llm_definitions[name]
+
+
 def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
     values["train"]["lrr"] = 1
     values["train"]["lr"] = "fast"
