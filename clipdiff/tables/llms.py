@@ -59,7 +59,7 @@ def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, o
     checked = kept.dropna(subset=["true", "true_swapped"])
     one_way = checked[checked["true"] != checked["true_swapped"]]
     dropped = table.loc[~table["kept"].astype(bool), "drop_reason"].value_counts()
-    tokens = [table[name].astype("Float64") for name in TOKENS]
+    tokens = [table[name].astype("float64") for name in TOKENS]
     return {
         "llm": llm,
         "rows": len(table),

@@ -165,6 +165,16 @@ def test_what_answers_cost(built):
     assert math.isnan(table.loc["llama2", "rows_per_second"])
 
 
+def test_texts_of_no_llm_that_were_all_kept_have_no_tokens(built, tmp_path):
+    files = Results(tmp_path)
+    write_parquet(files.pairs, read_parquet(built.files.pairs))
+    written = read_parquet(built.files.differences("captions"))
+    write_parquet(files.differences("captions"), written[written["kept"]])
+    (found,) = describe_texts(files, ["captions"], {}, {}).to_dict("records")
+    assert math.isnan(found["prompt_tokens"])  # None could not be told from a number in the report
+    assert math.isnan(found["completion_tokens"])
+
+
 def test_markdown_and_latex_bold_what_survives(root, tables):
     markdown, latex = (root / f"tables/summary.{suffix}" for suffix in ("md", "tex"))
     shown = tables["summary"]
