@@ -169,6 +169,8 @@ def test_texts_of_no_llm_that_were_all_kept_have_no_tokens(built, tmp_path):
     files = Results(tmp_path)
     write_parquet(files.pairs, read_parquet(built.files.pairs))
     written = read_parquet(built.files.differences("captions"))
+    none = pd.array([pd.NA] * len(written), dtype="Int64")
+    written = written.assign(prompt_tokens=none, completion_tokens=none)
     write_parquet(files.differences("captions"), written[written["kept"]])
     (found,) = describe_texts(files, ["captions"], {}, {}).to_dict("records")
     assert math.isnan(found["prompt_tokens"])  # None could not be told from a number in the report
