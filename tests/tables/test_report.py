@@ -128,7 +128,7 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     assert "the page was probed" in line  # so errors would be seen, and there are none
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     figures = len(figure_names(built.config.evaluate.tasks))
-    assert f'"tables":6,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
+    assert f'"tables":7,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
 
 
 def test_costs_by_rule_and_by_llm(tmp_path):
