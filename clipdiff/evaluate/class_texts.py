@@ -1,5 +1,6 @@
 """Texts about classes: "a versus b", by an LLM or by the templates, and descriptions of one."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from clipdiff.errors import DataError
 from clipdiff.evaluate.attributes import Coded, class_key, coded_attributes
 from clipdiff.evaluate.splits import Split
 from clipdiff.files import read_parquet
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("class_1", "class_2", "difference")
 DESCRIBED = ("class", "description")
@@ -30,6 +33,8 @@ class ClassTexts:
         if path and Path(path).is_file():
             self.written = read_class_differences(Path(path))
             return
+        if path:
+            log.warning("%s: no such file; class texts come from %s", path, settings.templates)
         attributes = coded_attributes(settings.templates, split).values()
         shown = [(coded, shown_by_classes(coded, split)) for coded in attributes]
         self.attributes = [(coded, rows) for coded, rows in shown if rows is not None]
