@@ -85,9 +85,8 @@ class ApiWriter:
             return None
 
     def _ask_once(self, turns: list[Turn], seed: int) -> Answer:
-        self.requests.wait()
         self.tokens.wait()
-        self.requests.spend(1)
+        self.requests.take_turn()
         chat = self.definition.endpoint == "chat"
         try:
             if chat:

@@ -3,7 +3,7 @@
 import email.utils
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import openai
@@ -63,7 +63,7 @@ def _wait(state: RetryCallState) -> float:
     return wait_random_exponential(RETRY_SECONDS, max=LONGEST_WAIT)(state)
 
 
-def seconds_asked(headers: "openai._base_client.httpx.Headers | dict[str, str]") -> float | None:
+def seconds_asked(headers: Mapping[str, str]) -> float | None:
     """Read Retry-After: milliseconds (``retry-after-ms``), seconds, or a date; None without."""
     try:
         if "retry-after-ms" in headers:
@@ -87,6 +87,14 @@ class Rate:
         self.per_second = per_minute / 60 if per_minute else None
         self.lock = threading.Lock()
         self.free_at = time.monotonic()
+
+    def take_turn(self) -> None:
+        """Spend one unit and wait for its turn: callers leave one after the other, not together."""
+        if self.per_second:
+            with self.lock:
+                turn = max(self.free_at, time.monotonic())
+                self.free_at = turn + 1 / self.per_second
+            time.sleep(max(turn - time.monotonic(), 0.0))
 
     def wait(self) -> None:
         """Wait until there is no debt."""

@@ -1,5 +1,6 @@
 """What the losses have in common: a kernel, called on a whole batch or on a rank's rows of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ from clipdiff_kernels import AllReduce, Stats
 from torch import Tensor, nn
 
 
-class DifferenceLoss(nn.Module):
+class DifferenceLoss(nn.Module, ABC):
     """A loss between texts and differences; a subclass names its kernels and their settings."""
 
     whole: ClassVar[Callable[..., tuple[Tensor, Stats]]]
@@ -15,9 +16,9 @@ class DifferenceLoss(nn.Module):
     block: ClassVar[Callable[..., tuple[Tensor, Stats]]]
     """The kernel of some rows of a batch."""
 
+    @abstractmethod
     def settings(self, group_ids: Tensor | None) -> dict[str, Any]:
         """Return the kernels' keyword arguments for this loss."""
-        raise NotImplementedError
 
     def forward(
         self,

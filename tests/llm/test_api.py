@@ -101,9 +101,13 @@ def test_a_used_up_quota_stops_at_once(ask, server) -> None:
 
 def test_requests_and_tokens_a_minute_are_limited(ask, server) -> None:
     """Seven requests: 600 a minute leave 0.1 s between two; 7,200 tokens a minute too (12 each)."""
-    for limit in ({"requests_per_minute": 600}, {"tokens_per_minute": 7200}):
+    for limit in (
+        {"requests_per_minute": 600},
+        {"requests_per_minute": 600, "batch": 7},  # not seven at once
+        {"tokens_per_minute": 7200},
+    ):
         began = time.monotonic()
-        ask(batch=1, **limit)
+        ask(**({"batch": 1} | limit))
         assert time.monotonic() - began >= 0.6
 
 
