@@ -1,0 +1,92 @@
+"""What is measured, and what the report compares."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from clipdiff.config.sections.base import Fraction, Positive, Section
+
+TaskName = Literal[
+    "difference_classification",
+    "zero_shot",
+    "clip_score",
+    "comparative_prompting",
+    "geometry",
+    "linear_probe",
+]
+
+
+class SplitSettings(Section):
+    """What one split is measured by, where that is not what the others are."""
+
+    tasks: list[TaskName] | None = None
+    templates: str | None = None
+    pair_differences: str | None = None
+    prompt: str | None = None
+    validation: str | None = None
+
+
+class Evaluate(Section):
+    """What is measured, once a cell."""
+
+    tasks: list[TaskName]
+    splits: list[str]
+    per_split: dict[str, SplitSettings] = Field(
+        default_factory=dict, description="what single splits are measured by, if not as all are"
+    )
+    wise_alphas: list[Fraction] = Field(description="weights: 0 pretrained, 1 finetuned (WiSE-FT)")
+    draws: Positive = Field(5, description="draws of difference pairs")
+    images_per_draw: Positive = 100
+    pairs_per_draw: Positive = 200
+    templates: str = Field(
+        "scenes", description="difference tasks: a file of clipdiff/evaluate/templates, or a path"
+    )
+    pair_differences: str | None = Field(
+        None,
+        description="difference task `written`: Parquet table image_id_1, image_id_2, difference",
+    )
+    prompt: str = Field(
+        "This is a photo of a {label}",
+        description="class prompt: a text, a set of clipdiff/evaluate/prompts, `imagenet80` or "
+        "`imagenet7` of open_clip, or a path",
+    )
+    validation: str = Field(
+        "validation", description="split of the same classes on which a task makes its choices"
+    )
+    confusions: Positive = Field(
+        3, description="comparative prompting: most classes that one is told apart from"
+    )
+    prompt_alphas: list[Fraction] = Field(
+        default=[0.8, 0.85, 0.9],
+        min_length=1,
+        description="comparative prompting: shares of the plain prompt, one is chosen",
+    )
+    class_differences: str | None = Field(
+        None,
+        description="Parquet table class_1, class_2, difference, with `{llm}` in its path",
+    )
+    class_descriptions: str | None = Field(
+        None,
+        description="to compare with: Parquet table class, description, with `{llm}` in its path",
+    )
+    class_pairs: Positive = Field(500, description="geometry: pairs of classes a split")
+    shots: Positive = Field(16, description="linear probe: training pictures a class")
+    score_prefix: str = Field("", description="text before a caption in CLIP-Score")
+    edits: Positive = Field(500, description="edit CLIP-Score items a split")
+    resamples: Positive = Field(1000, description="bootstrap resamples over images")
+    confidence: float = Field(0.95, gt=0, lt=1)
+    seed: int = 0
+    threads: Positive = 1
+
+    def for_split(self, split: str) -> "Evaluate":
+        """Return the section as it holds for one split."""
+        own = self.per_split.get(split, SplitSettings()).model_dump(exclude_none=True)
+        return self.model_copy(update=own)
+
+
+class Gather(Section):
+    """Statistics and what the report compares."""
+
+    alpha: float = Field(0.05, gt=0, lt=1, description="level after Holm")
+    example_pairs: Positive = 8
+    seed: int = 0
