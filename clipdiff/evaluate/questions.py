@@ -18,7 +18,6 @@ from clipdiff.evaluate.comparative_prompting import classes_to_tell_apart
 from clipdiff.evaluate.difference_pairs import pairs_to_write_about
 from clipdiff.evaluate.geometry import classes_to_compare
 from clipdiff.evaluate.inputs import read_inputs
-from clipdiff.evaluate.prompts import load_prompts
 from clipdiff.evaluate.registry import Validation, chosen_on
 from clipdiff.evaluate.splits import Split
 from clipdiff.files import write_parquet
@@ -28,7 +27,8 @@ from clipdiff.towers.load import load_clip
 log = logging.getLogger(__name__)
 
 COLUMNS = ["task", "class_1", "class_2", "image_id_1", "image_id_2"]
-COLUMNS += ["caption_1", "caption_2", "prompt"]
+COLUMNS += ["caption_1", "caption_2"]
+CAPTION = "a photo of a {}"  # what an LLM is shown of a class, whatever the class prompts
 Row = dict[str, str | int]
 
 
@@ -73,26 +73,23 @@ def write_questions(
 def _about_classes(
     split: Split, settings: Evaluate, validations: dict[str, Validation]
 ) -> Iterator[Row]:
-    prompt = load_prompts(settings.prompt)[0]
     compare, moved = "geometry" in settings.tasks, "comparative_prompting" in settings.tasks
     if settings.class_differences == LLM_TEXTS and moved:
         validation = chosen_on("comparative_prompting", split, settings, validations)
-        yield from _differences(classes_to_tell_apart(validation, settings), split, settings)
+        yield from _differences(classes_to_tell_apart(validation, settings), split)
     if settings.class_differences == LLM_TEXTS and compare:
         pairs = classes_to_compare(split, settings)
-        yield from _differences([*pairs, *pairs[:, ::-1]], split, settings)
+        yield from _differences([*pairs, *pairs[:, ::-1]], split)
     if settings.class_descriptions == LLM_TEXTS and moved:
         for name in split.class_names:
-            row: Row = {"task": "describe", "class_1": name, "caption_1": name}
-            yield row | {"prompt": prompt(name)}
+            yield {"task": "describe", "class_1": name, "caption_1": name}
 
 
-def _differences(pairs: Iterable[Iterable[int]], split: Split, settings: Evaluate) -> Iterator[Row]:
-    prompt = load_prompts(settings.prompt)[0]
+def _differences(pairs: Iterable[Iterable[int]], split: Split) -> Iterator[Row]:
     for pair in pairs:
         first, second = (split.class_names[place] for place in pair)
         classes: Row = {"class_1": first, "class_2": second}
-        asked: Row = {"caption_1": prompt(first), "caption_2": prompt(second)}
+        asked: Row = {"caption_1": CAPTION.format(first), "caption_2": CAPTION.format(second)}
         yield {"task": "difference"} | classes | asked
 
 

@@ -24,7 +24,7 @@ from clipdiff.llm.verdicts import Judge, Verdict
 log = logging.getLogger(__name__)
 
 QUESTIONS = ["question_id", "task", "class_1", "class_2", "image_id_1", "image_id_2"]
-QUESTIONS += ["caption_1", "caption_2", "prompt"]
+QUESTIONS += ["caption_1", "caption_2"]
 
 
 def answer_questions(settings: GenerateSettings, questions: Path, output: Path) -> None:
@@ -100,8 +100,8 @@ def judge_answers(settings: FilterSettings, questions: Path, answers: Path, fold
         differences.loc[of_classes, ["class_1", "class_2", *judged]],
     )
     write_parquet(folder / "pair_differences.parquet", pairs[["image_id_1", "image_id_2", *judged]])
-    # the class prompt comes first: a description alone need not say of what it is one
-    text = descriptions["prompt"].str.removesuffix(".") + ". " + descriptions["difference"]
+    # a description alone need not say of what it is one
+    text = "This is a photo of a " + descriptions["class_1"] + ". " + descriptions["difference"]
     described = descriptions.rename(columns={"class_1": "class"}).assign(description=text)
     write_parquet(
         folder / "class_descriptions.parquet",

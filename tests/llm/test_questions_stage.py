@@ -13,12 +13,12 @@ from clipdiff.llm.prompts import FOLDER
 from clipdiff.llm.questions import QUESTIONS, answer_questions, judge_answers
 
 ROWS = [
-    ("difference", "owl", "fox", None, None, "a photo of a owl", "a photo of a fox", None),
-    ("difference", "fox", "owl", None, None, "a photo of a fox", "a photo of a owl", None),
-    ("difference", None, None, 3, 5, "two small foxes on red", "one big key on white", None),
-    ("difference", None, None, 5, 3, "one big key on white", "two small foxes on red", None),
-    ("describe", "owl", None, None, None, "owl", None, "A photo of a owl."),
-    ("describe", "fox", None, None, None, "fox", None, "A photo of a fox."),
+    ("difference", "owl", "fox", None, None, "a photo of a owl", "a photo of a fox"),
+    ("difference", "fox", "owl", None, None, "a photo of a fox", "a photo of a owl"),
+    ("difference", None, None, 3, 5, "two small foxes on red", "one big key on white"),
+    ("difference", None, None, 5, 3, "one big key on white", "two small foxes on red"),
+    ("describe", "owl", None, None, None, "owl", None),
+    ("describe", "fox", None, None, None, "fox", None),
 ]
 
 
@@ -122,7 +122,7 @@ def test_answers_are_judged_and_sorted_into_three_tables(tmp_path, judging, ques
     assert classes[["class_1", "class_2"]].to_numpy().tolist() == [["owl", "fox"], ["fox", "owl"]]
     assert pairs[["image_id_1", "image_id_2"]].to_numpy().tolist() == [[3, 5], [5, 3]]
     assert pairs["difference"].tolist() == TEXTS[2:4]
-    assert described["description"][0] == f"A photo of a owl. {TEXTS[4]}"
+    assert described["description"][0] == f"This is a photo of a owl. {TEXTS[4]}"
     assert described["kept"].tolist() == [True, False]
     assert described["drop_reason"][1] == "short"
 
