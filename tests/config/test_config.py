@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from clipdiff.config import Config, check_config, load_config
+from clipdiff.config.entries import text_llm
 from clipdiff.config.schema import SCHEMA, generated_schema
 from clipdiff.config.stages import (
     evaluate_settings,
@@ -14,7 +15,7 @@ from clipdiff.config.stages import (
     train_settings,
 )
 from clipdiff.errors import ConfigError
-from clipdiff.grid import PRETRAINED, Variant, all_variants, text_llm, trained_variants
+from clipdiff.grid import PRETRAINED, Variant, all_variants, trained_variants
 from clipdiff.provenance import settings_hash
 
 DEFAULT = Path("config.yaml")
