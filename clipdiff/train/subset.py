@@ -19,7 +19,7 @@ def chosen_rows(table: pd.DataFrame, images: int | None, pairs: int | None) -> p
     """
     rows = table[table["kept"].astype(bool)]
     if images is not None:
-        ids = pd.Series(pd.unique(table[IDS].stack().astype("int64")))
+        ids = pd.Series(pd.unique(table[IDS].stack().dropna().astype("int64")))
         used = ids[_rank(ids.to_frame()) <= images]
         rows = rows[rows[IDS[0]].isin(used) & (rows[IDS[1]].isin(used) | rows[IDS[1]].isna())]
     if pairs is not None:
