@@ -113,7 +113,7 @@ class ClipScore:
 
     def _painted(self, edited: Tensor, judged: Tensor, reference: View) -> Iterator[Metric]:
         """Yield edit_unclip, if unCLIP paints for the judge."""
-        if self.unclip is None or reference.paint is None:
+        if reference.paint is None:
             return
         first = slice(self.unclip.edits)
         painted = reference.paint(edited[first], self.seeds[first])

@@ -7,7 +7,7 @@ for ViT-H-14, it never saw a statistic.)
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL.Image import Image
@@ -139,13 +139,16 @@ def load_pipeline(model: str, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipelin
     """
     try:
         from diffusers import StableUnCLIPImg2ImgPipeline
+        from diffusers.utils import logging as diffusers_logging
     except ImportError as error:
         raise ModelError(
             f"evaluate.unclip: {error}; run `pip install 'clipdiff[unclip]'`, or leave it out"
         ) from error
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    diffusers_logging.disable_progress_bar()
     try:
-        pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(model, **options)
+        pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(
+            model, dtype=dtype, use_safetensors=True
+        )
     except Exception as error:  # diffusers, the hub and safetensors share no base class
         raise ModelError(
             f"evaluate.unclip.model '{model}' can't be loaded: {error}; expected the folder or hub "

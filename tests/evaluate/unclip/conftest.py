@@ -1,17 +1,14 @@
-"""A tiny unCLIP decoder of random weights, whose image encoder is a given open_clip folder's."""
+"""A tiny unCLIP decoder of random weights, whose image encoder is a given open_clip folder's.
 
+diffusers is imported where it is used, as collecting tests should take no seconds.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import open_clip
+import pytest
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    DDPMScheduler,
-    StableUnCLIPImg2ImgPipeline,
-    UNet2DConditionModel,
-)
-from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
 from transformers import (
     CLIPImageProcessor,
     CLIPTextConfig,
@@ -25,13 +22,28 @@ SIDE, WIDTH, TEXT_WIDTH = 32, 16, 16
 BLOCKS = {"block_out_channels": (16, 32), "norm_num_groups": 8}
 
 
-def save_unclip(folder: Path, clip: Path, seed: int = 0) -> Path:
+@pytest.fixture(scope="session")
+def save_unclip() -> Callable[[Path, Path], Path]:
+    """The function that writes a decoder's folder."""
+    return save_decoder
+
+
+def save_decoder(folder: Path, clip: Path) -> Path:
     """Write a decoder that fits a folder of ``save_clip``."""
-    torch.manual_seed(seed)
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        DDPMScheduler,
+        StableUnCLIPImg2ImgPipeline,
+        UNet2DConditionModel,
+    )
+    from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
+
+    torch.manual_seed(0)
     cross = {"cross_attention_dim": TEXT_WIDTH, "attention_head_dim": 8}
     StableUnCLIPImg2ImgPipeline(
         feature_extractor=_processor(),
-        image_encoder=image_encoder(clip),
+        image_encoder=_image_encoder(clip),
         image_normalizer=StableUnCLIPImageNormalizer(embedding_dim=WIDTH),
         image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
         tokenizer=_tokenizer(),
@@ -54,7 +66,7 @@ def save_unclip(folder: Path, clip: Path, seed: int = 0) -> Path:
     return folder
 
 
-def image_encoder(clip: Path) -> CLIPVisionModelWithProjection:
+def _image_encoder(clip: Path) -> CLIPVisionModelWithProjection:
     """Return the image tower of an open_clip folder as the class that pipelines hold."""
     tower = open_clip.create_model(f"local-dir:{clip}").visual.eval()
     blocks = tower.transformer.resblocks
