@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffusers import StableUnCLIPImg2ImgPipeline
 
 COMPARED = 32
-SAME_CLIP = 0.9  # mean cosine; rounding and resizing cost 0.01, another CLIP of that width all
+SAME_CLIP = 0.9  # mean cosine: near 1 for one CLIP in two libraries, near 0 for another CLIP
 
 
 class Painter:
