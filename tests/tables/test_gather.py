@@ -190,7 +190,7 @@ def test_markdown_and_latex_bold_what_survives(root, tables):
 def test_gather_again_gives_the_same_bytes(built, root):
     kinds = ("tables/*", "figures/*")
     before = {path: path.read_bytes() for kind in kinds for path in root.glob(kind)}
-    names = figure_names(built.config.evaluate.tasks)
+    names = figure_names(built.config.evaluate)
     assert len(before) == 6 + 2 * len(names)
     gather(built.settings(), root)
     assert {path: path.read_bytes() for path in before} == before

@@ -64,7 +64,7 @@ def test_page_is_whole_and_needs_nothing_else(built, page):
     assert anchors <= set(found.ids)
     assert not found.unnamed
     settings: GatherSettings = built.settings()
-    assert found.counts["svg"] == len(figure_names(settings.evaluate.tasks))
+    assert found.counts["svg"] == len(figure_names(settings.evaluate))
     assert found.counts["table"] == 2 * 2 + 3  # splits x weights, what LLMs wrote, cost twice
     assert found.counts["img"] == 2 * 3
 
@@ -127,7 +127,7 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     (line,) = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert "the page was probed" in line  # so errors would be seen, and there are none
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
-    figures = len(figure_names(built.config.evaluate.tasks))
+    figures = len(figure_names(built.config.evaluate))
     assert f'"tables":7,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
 
 
