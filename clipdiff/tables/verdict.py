@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import pandas as pd
 
@@ -81,22 +82,29 @@ def verdict(group: Sequence[Effect], axis: str) -> str | None:
     return LITTLE if any(found.survives for found in contrasts) else UNSEEN
 
 
+def totals(group: Sequence[Effect]) -> tuple[int, int, int]:
+    """Return how many cells are better, worse, and how many there are, over all splits."""
+    names = ("better", "worse", "cells")
+    better, worse, cells = (sum(getattr(effect, name) for effect in group) for name in names)
+    return better, worse, cells
+
+
 def _axis_word(group: Sequence[Effect], axis: str) -> str:
     word = verdict(group, axis)
     if word is None:
         return f"One {NAMES[axis]} only"
+    group = [effect for effect in group if axis in effect.contrasts]
     shown = [effect for effect in group if effect.contrasts[axis].survives]
-    largest = max(group, key=lambda effect: effect.contrasts[axis].gain).contrasts[axis]
     if word == UNSEEN:
-        return f"Not shown: {largest.gain:.3f} at most, not beyond chance"
+        reach = max(effect.contrasts[axis].reach for effect in group)
+        return f"Not shown; up to {reach:.3f} may be there unseen"
     where = f" on {len(shown)} of {len(group)} splits" if len(group) > 1 else ""
+    largest = max((effect.contrasts[axis] for effect in shown), key=attrgetter("gain"))
     return f"{word}{where}: up to {largest.gain:.3f}, {largest.first} above {largest.last}"
 
 
 def _finetuning_word(group: Sequence[Effect]) -> str:
-    better, worse, cells = (
-        sum(getattr(effect, name) for effect in group) for name in ("better", "worse", "cells")
-    )
+    better, worse, cells = totals(group)
     reach = f"{min(e.lowest for e in group):+.3f} to {max(e.highest for e in group):+.3f}"
     if not better and not worse:
         return f"Not shown: none of {cells} differs, {reach}"
@@ -108,15 +116,7 @@ def _finetuning_word(group: Sequence[Effect]) -> str:
 def _gains(
     settings: GatherSettings, summary: pd.DataFrame, groups: dict[Measure, list[Effect]]
 ) -> tuple[str, list[str]]:
-    details = []
-    for measure, group in groups.items():
-        parts = [
-            f"{effect.better} of {effect.cells} cells better and {effect.worse} worse on "
-            f"{effect.split} ({effect.lowest:+.3f} to {effect.highest:+.3f}, before "
-            f"{effect.before:.3f})"
-            for effect in group
-        ]
-        details.append(f"{measure.title}: {'; '.join(parts)}.")
+    details = [f"{measure.title}: {_counted(group)}." for measure, group in groups.items()]
     text = "Cells are counted that differ from the pretrained CLIP after Holm's correction. "
     best = best_cell(summary)
     if best is None:
@@ -136,6 +136,22 @@ def _gains(
     return f"{text}: {'; '.join(parts)}." if parts else f"{text}.", details
 
 
+def _counted(group: Sequence[Effect]) -> str:
+    """Say how many cells are better and worse, split by split where there are few."""
+    if len(group) > FEW:
+        better, worse, cells = totals(group)
+        low, high = min(group, key=attrgetter("lowest")), max(group, key=attrgetter("highest"))
+        return (
+            f"over {len(group)} splits {better} of {cells} better and {worse} worse, from "
+            f"{low.lowest:+.3f} ({low.split}) to {high.highest:+.3f} ({high.split})"
+        )
+    return "; ".join(
+        f"{part.better} of {part.cells} better and {part.worse} worse on {part.split} "
+        f"({part.lowest:+.3f} to {part.highest:+.3f}, before {part.before:.3f})"
+        for part in group
+    )
+
+
 def _axis(
     settings: GatherSettings, groups: dict[Measure, list[Effect]], axis: str
 ) -> tuple[str, list[str]]:
@@ -147,7 +163,7 @@ def _axis(
     for word, meaning in MEANING.items():
         titles = [measure.title for measure, found in words.items() if found == word]
         if titles:
-            parts.append(f"{meaning} {', '.join(titles)}")
+            parts.append(f"{meaning} {_listed(titles)}")
     text = "; ".join(parts) + "."
     details = [
         f"{measure.title}: " + _told(group, axis)
@@ -155,6 +171,10 @@ def _axis(
         if words[measure]
     ]
     return text[0].upper() + text[1:], details
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _told(group: Sequence[Effect], axis: str) -> str:
@@ -177,14 +197,13 @@ def _told(group: Sequence[Effect], axis: str) -> str:
 
 
 def _one_split(effect: Effect, found: Contrast) -> str:
+    """Say which name is above which; only a difference beyond chance is set against the seeds."""
+    ends = f"{found.gain:.3f} [{found.low:+.3f}, {found.high:+.3f}], {p_text(found.p_holm)}"
+    if not found.survives:
+        return f"on {effect.split} nothing beyond chance ({found.first} over {found.last} {ends})"
     noise = effect.noise
     against = f", {found.gain / noise:.1f} times the spread over seeds" if noise > 0 else ""
-    unseen = "" if found.survives else f", and up to {found.reach:.3f} could be there unseen"
-    return (
-        f"on {effect.split} {found.first} is above {found.last} by {found.gain:.3f} "
-        f"[{found.low:+.3f}, {found.high:+.3f}], {p_text(found.p_holm)} after Holm{against} "
-        f"({found.differ} of {found.pairs} pairs differ{unseen})"
-    )
+    return f"on {effect.split} {found.first} is above {found.last} by {ends}{against}"
 
 
 def _row(rows: pd.DataFrame, cell: tuple[str, str]) -> pd.Series:
