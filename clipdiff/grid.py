@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from clipdiff.errors import ConfigError
 
 if TYPE_CHECKING:
-    from clipdiff.config.sections import Config
+    from clipdiff.config.sections import Config, Evaluate
 
 NONE = "none"
+LLM_TEXTS = "llm"  # in place of a table of texts: an LLM of this run writes them
+TEXT_TABLES = ("class_differences", "class_descriptions", "pair_differences")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,38 @@ def all_variants(config: "Config") -> list[Variant]:
     return [PRETRAINED, *trained_variants(config)]
 
 
+def writer(config: "Config") -> str:
+    """Return the LLM whose texts test all cells alike."""
+    return config.evaluate.writer or config.controls.llm
+
+
+def text_llm(config: "Config", llm: str) -> str:
+    """Return the LLM that writes about classes for a row of the table: its own if it has one."""
+    entry = llm.removeprefix("rewritten-").removeprefix("shuffled-")
+    known = config.llm_definitions.get(entry)
+    return writer(config) if known is None or known.kind == "file" else entry
+
+
+def text_tables(section: "Evaluate", text_llm: str, writer: str, folder: Path) -> dict[str, Path]:
+    """Return the tables of texts that a split is evaluated with, by the name of their setting.
+
+    Args:
+        section: as it holds for the split.
+        text_llm: who writes about classes.
+        writer: who writes about held-out pairs.
+        folder: ``evaluation_texts``, what LLMs of this run wrote.
+    """
+    tables = {}
+    for name in TEXT_TABLES:
+        llm = writer if name == "pair_differences" else text_llm
+        named = getattr(section, name)
+        if named == LLM_TEXTS:
+            tables[name] = folder / llm / f"{name}.parquet"
+        elif named:
+            tables[name] = Path(named.replace("{llm}", llm))
+    return tables
+
+
 @dataclass(frozen=True)
 class Results:
     """Where every file between stages lies under one results folder (docs/output.md)."""
@@ -104,6 +138,20 @@ class Results:
     def swaps(self, llm: str) -> Path:
         """Answers of one LLM about some pairs in the other order."""
         return self.root / f"generations/swaps/{llm}.parquet"
+
+    @property
+    def questions(self) -> Path:
+        """What the evaluation asks LLMs."""
+        return self.root / "data/questions.parquet"
+
+    def answers(self, llm: str) -> Path:
+        """Raw answers of one LLM to these."""
+        return self.root / f"generations/questions/{llm}.parquet"
+
+    @property
+    def evaluation_texts(self) -> Path:
+        """Folder with one folder an LLM: the same after the filter, as ``TEXT_TABLES``."""
+        return self.root / "evaluation_texts"
 
     def differences(self, llm: str) -> Path:
         """Training texts of one row of the table, after the filter."""

@@ -1,9 +1,19 @@
 # The configuration check, the grid, and what each rule is told of the configuration.
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from clipdiff.config import check_config, stages
 from clipdiff.errors import ClipdiffError
-from clipdiff.grid import PRETRAINED, Variant, all_variants, control_llms
+from clipdiff.grid import (
+    PRETRAINED,
+    TEXT_TABLES,
+    Variant,
+    all_variants,
+    text_llm,
+    text_tables,
+    writer,
+)
 
 try:
     CONFIG = check_config(config)
@@ -62,6 +72,14 @@ def model_weights(wc):
     return (
         f"results/models/{wc.llm}/{wc.loss}/seed{wc.seed}/open_clip_model.safetensors"
     )
+
+
+def written_texts(wc):
+    """Return the tables of texts that a row is evaluated with: LLMs' of this run, or a user's."""
+    told = (text_llm(CONFIG, wc.llm), writer(CONFIG), Path("results/evaluation_texts"))
+    sections = [CONFIG.evaluate.for_split(split) for split in CONFIG.evaluate.splits]
+    tables = [text_tables(section, *told).values() for section in sections]
+    return sorted({str(path) for paths in tables for path in paths})
 
 
 def all_cells(pattern, pretrained=True):

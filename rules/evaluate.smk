@@ -3,6 +3,7 @@ rule evaluate:
         "results/data/captions.parquet",
         "results/embeds/image_embeds.safetensors",
         model_weights,
+        written_texts,
     output:
         metrics="results/metrics/{llm}/{loss}/seed{seed}.json",
         outcomes="results/metrics/{llm}/{loss}/seed{seed}.items.parquet",

@@ -17,6 +17,7 @@ from clipdiff.cli import (
     generate,
     prepare,
     prompt,
+    questions,
     train,
 )
 from clipdiff.errors import ClipdiffError
@@ -24,12 +25,14 @@ from clipdiff.errors import ClipdiffError
 app = typer.Typer(
     help="Which LLM, which loss? Finetuning CLIP on pairwise image differences.",
     epilog="The whole grid runs with `snakemake --profile profiles/local`; these are its stages "
-    "by hand, in the order of the data: prepare, embed, generate, filter, train, evaluate, gather.",
+    "by hand, in the order of the data: prepare, embed, questions, generate, filter, train, "
+    "evaluate, gather.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (prepare, embed, generate, filter, train, evaluate, gather, export, check, estimate):
+VERBS = (prepare, embed, questions, generate, filter, train, evaluate, gather)
+for verb in (*VERBS, export, check, estimate):
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(data.app, name="data")

@@ -14,7 +14,7 @@ from clipdiff.cli import options as o
 from clipdiff.cli.cluster import Finding
 from clipdiff.cli.cluster import findings as look_at_cluster
 from clipdiff.config import Config, load_config
-from clipdiff.grid import all_variants
+from clipdiff.grid import all_variants, writer
 from clipdiff.provenance import LIBRARIES, gpu_names, installed_version
 
 ProfileFolder = Annotated[
@@ -55,7 +55,7 @@ def _models(config: Config) -> Iterator[Finding]:
             continue
         there = (Path(folder) / "open_clip_config.json").is_file()
         yield there, f"{section}: open_clip folder {folder}"
-    for name in dict.fromkeys([*config.llms, config.controls.llm]):
+    for name in dict.fromkeys([*config.llms, config.controls.llm, writer(config)]):
         llm = config.llm_definitions[name]
         key = f"llm_definitions.{name}"
         if llm.kind == "api" and llm.base_url:

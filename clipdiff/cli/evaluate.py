@@ -31,4 +31,5 @@ def command(
         model=None if cell.is_pretrained else files.model(cell),
         metrics=files.metrics(cell),
         items=files.items(cell),
+        texts=files.evaluation_texts,
     )

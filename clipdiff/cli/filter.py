@@ -11,6 +11,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    questions: o.QuestionsFlag = False,
 ) -> None:
     """Clean one LLM's answers; every dropped row keeps its reason. Also makes the control rows."""
 
@@ -19,12 +20,16 @@ def command(
 
     chosen = o.stage_settings(FilterSettings, settings, config, cut)
     from clipdiff.llm.filter import filter_differences
+    from clipdiff.llm.questions import judge_answers
 
-    files = Results(results)
-    if chosen.llm == "captions":
+    files, llm = Results(results), chosen.llm
+    if questions:
+        judge_answers(chosen, files.questions, files.answers(llm), files.evaluation_texts / llm)
+        return
+    if llm == "captions":
         source = None
-    elif chosen.llm.startswith("shuffled-"):
-        source = files.differences(chosen.llm.removeprefix("shuffled-"))
+    elif llm.startswith("shuffled-"):
+        source = files.differences(llm.removeprefix("shuffled-"))
     else:
-        source = files.generations(chosen.llm)
-    filter_differences(chosen, files.captions, files.pairs, source, files.differences(chosen.llm))
+        source = files.generations(llm)
+    filter_differences(chosen, files.captions, files.pairs, source, files.differences(llm))

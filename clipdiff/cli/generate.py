@@ -21,6 +21,7 @@ def command(
     settings: o.SettingsJson = None,
     results: o.ResultsFolder = o.DEFAULT_RESULTS,
     part: PartText = None,
+    questions: o.QuestionsFlag = False,
 ) -> None:
     """Let one LLM write how the pictures of each pair differ, from their captions."""
 
@@ -29,10 +30,13 @@ def command(
 
     chosen = o.stage_settings(GenerateSettings, settings, config, cut)
     from clipdiff.llm.generate import Part, generate, generate_part
+    from clipdiff.llm.questions import answer_questions
 
     files = Results(results)
     where = (files.captions, files.pairs, files.generations(chosen.llm))
-    if part is None:
+    if questions:
+        answer_questions(chosen, files.questions, files.answers(chosen.llm))
+    elif part is None:
         generate(chosen, *where)
     else:
         generate_part(chosen, *where, Part.parse(part))

@@ -33,6 +33,10 @@ LLMName = Annotated[
         "--llm", help="An entry of llm_definitions, or captions, rewritten-X, shuffled-X."
     ),
 ]
+QuestionsFlag = Annotated[
+    bool,
+    typer.Option("--questions", help="What the evaluation asks, not the training pairs."),
+]
 DEFAULT_CONFIG = [Path("config.yaml")]
 DEFAULT_RESULTS = Path("results")
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from clipdiff.config.sections import Config, SetName
 from clipdiff.errors import ConfigError, did_you_mean
+from clipdiff.grid import writer
 
 OWN_SPLITS = ("train", "validation", "test")
 RESERVED = ("pretrained", "captions", "rewritten", "shuffled", "none")
@@ -126,6 +127,25 @@ def _control_faults(config: Config) -> list[str]:
     return []
 
 
+def _writer_faults(config: Config) -> list[str]:
+    section, known, name = config.evaluate, config.llm_definitions, config.evaluate.writer
+    if name is not None and name not in known:
+        hint = did_you_mean(name, known)
+        return [f"evaluate.writer: got '{name}', allowed: {', '.join(known)}{hint}"]
+    asks = section.asks_about_pairs or section.asks_about_classes
+    chosen = known.get(writer(config))
+    if asks and chosen is not None and chosen.kind == "file":
+        return [
+            f"evaluate.writer: '{writer(config)}' is of kind 'file' and can't be asked; name an "
+            "entry of another kind"
+        ]
+    if asks and chosen is None:
+        return [
+            "evaluate.writer: missing, and controls.llm is no entry; allowed: " + ", ".join(known)
+        ]
+    return []
+
+
 def _data_set_faults(config: Config) -> list[str]:
     data, faults = config.data, []
     if data.source == "coco" and not data.root:
@@ -143,7 +163,7 @@ def _data_set_faults(config: Config) -> list[str]:
 
 
 def _consistency_faults(config: Config) -> list[str]:
-    faults = _control_faults(config)
+    faults = _control_faults(config) + _writer_faults(config)
     faults += [
         f"llm_definitions.{name}: the name is reserved"
         for name in config.llm_definitions

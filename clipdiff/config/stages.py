@@ -3,10 +3,10 @@
 Raise a stage's ``version`` when its code changes what it writes: Snakemake then remakes it.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from clipdiff.config import sections as s
-from clipdiff.grid import Variant
+from clipdiff.grid import Variant, text_llm, writer
 
 
 class PrepareSettings(s.Section):
@@ -28,7 +28,7 @@ class GenerateSettings(s.Section):
 
     version: int = 1
     llm: str
-    task: str  # "difference" or "rewrite"
+    task: Literal["difference", "rewrite"]
     definition: s.LLM
     generate: s.Generate
 
@@ -55,13 +55,26 @@ class TrainSettings(s.Section):
     train: s.Train
 
 
-class EvaluateSettings(s.Section):
-    """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``."""
+class QuestionsSettings(s.Section):
+    """Settings of ``clipdiff questions``: what the evaluation asks LLMs."""
 
-    version: int = 2
+    version: int = 1
+    clip: s.Clip
+    evaluate: s.Evaluate
+
+
+class EvaluateSettings(s.Section):
+    """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``.
+
+    ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them.
+    """
+
+    version: int = 3
     llm: str
     loss_name: str
     seed: str
+    text_llm: str
+    writer: str
     image_tower_trained: bool
     clip: s.Clip
     reference_clip: s.Clip
@@ -119,6 +132,13 @@ def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
     )
 
 
+def questions_settings(config: s.Config) -> QuestionsSettings:
+    """Slice for ``questions``; what only measuring takes is left out."""
+    unused = {"wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "threads": 1}
+    unused |= {"prompt_alphas": [1.0], "shots": 1, "score_prefix": "", "writer": None}
+    return QuestionsSettings(clip=config.clip, evaluate=config.evaluate.model_copy(update=unused))
+
+
 def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
     """Slice for ``evaluate``."""
     trained = not variant.is_pretrained and config.train.trainable in ("image", "both")
@@ -126,6 +146,8 @@ def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
         llm=variant.llm,
         loss_name=variant.loss,
         seed=variant.seed,
+        text_llm=text_llm(config, variant.llm),
+        writer=writer(config),
         image_tower_trained=trained,
         clip=config.clip,
         reference_clip=config.reference_clip,

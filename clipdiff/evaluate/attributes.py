@@ -24,6 +24,7 @@ from clipdiff.evaluate.splits import Split
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent / "templates"
+NO_TEMPLATES = "none"  # texts are written ones only
 
 Value = str | int | float
 
@@ -85,17 +86,20 @@ def load_templates(name: str) -> Templates:
     """Read the difference texts of a dataset, by attribute name.
 
     Args:
-        name: a file of ``clipdiff/evaluate/templates`` without ``.yaml``, or the path of one.
+        name: a file of ``clipdiff/evaluate/templates`` without ``.yaml``, the path of one, or
+            ``none``.
 
     Raises:
         ConfigError: there is no such file, or it says something that is not allowed.
     """
+    if name == NO_TEMPLATES:
+        return {}
     path = Path(name) if name.endswith((".yaml", ".yml")) else TEMPLATES / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in TEMPLATES.glob("*.yaml"))
         raise ConfigError(
             f"evaluate.templates: got '{name}'{did_you_mean(name, known)}; "
-            f"allowed: {', '.join(known)}, or the path of a .yaml file"
+            f"allowed: {', '.join(known)}, {NO_TEMPLATES}, or the path of a .yaml file"
         )
     try:
         templates = TypeAdapter(Templates).validate_python(yaml.safe_load(path.read_text()))
@@ -152,7 +156,7 @@ class Coded:
 
 
 def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
-    """Return the attributes of a templates file in which pictures of a split differ.
+    """Return the attributes of a templates file in which pictures of a split differ; maybe none.
 
     An attribute that all pictures share (AwA2's test classes have no horns) is left out.
 
@@ -175,7 +179,7 @@ def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
             log.warning("%s: all pictures are alike in '%s': left out", split.where, name)
             continue
         coded[name] = Coded(attribute, values, codes)
-    if not coded:
+    if not coded and templates != NO_TEMPLATES:
         raise DataError(
             f"{split.where}: no two pictures differ in an attribute of evaluate.templates "
             f"('{templates}'); name other templates, or add pictures"

@@ -1,6 +1,5 @@
 """Texts about classes: "a versus b", by an LLM or by the templates, and descriptions of one."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from clipdiff.evaluate.attributes import Coded, class_key, coded_attributes
 from clipdiff.evaluate.splits import Split
 from clipdiff.files import read_parquet
 
-log = logging.getLogger(__name__)
-
 COLUMNS = ("class_1", "class_2", "difference")
 DESCRIBED = ("class", "description")
 
@@ -22,25 +19,26 @@ DESCRIBED = ("class", "description")
 class ClassTexts:
     """The text of an ordered pair of classes, if there is one.
 
-    An LLM's, where ``evaluate.class_differences`` names a file that is there. Otherwise the texts
-    of the attributes in which the classes differ, of those that are their classes' own.
+    An LLM's, where ``evaluate.class_differences`` names a table. Otherwise the texts of the
+    attributes in which the classes differ, of those that are their classes' own.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
         self.class_names = split.class_names
         self.written: Mapping[tuple[str, str], str] | None = None
         path = settings.class_differences
-        if path and Path(path).is_file():
+        if path:
             self.written = read_class_differences(Path(path))
             return
-        if path:
-            log.warning("%s: no such file; class texts come from %s", path, settings.templates)
         attributes = coded_attributes(settings.templates, split).values()
         shown = [(coded, shown_by_classes(coded, split)) for coded in attributes]
         self.attributes = [(coded, rows) for coded, rows in shown if rows is not None]
 
     def of(self, first: int, second: int) -> str | None:
-        """Return how class ``first`` differs from ``second`` (ids); None where nothing says so."""
+        """Return how class ``first`` differs from ``second`` (ids); None where nothing says so.
+
+        The text is empty where an LLM was asked and gave none of use.
+        """
         if self.written is not None:
             names = (class_key(self.class_names[place]) for place in (first, second))
             return self.written.get(tuple(names))
@@ -71,31 +69,34 @@ def shown_by_classes(coded: Coded, split: Split) -> np.ndarray | None:
 
 
 def read_class_differences(path: Path) -> dict[tuple[str, str], str]:
-    """Read texts by the keys of their two classes.
+    """Read texts by the keys of their two classes; an empty text where it was not kept.
 
     Args:
         path: Parquet with the columns class_1, class_2 and difference: how the first class
-            differs from the second.
+            differs from the second; and maybe ``kept``.
 
     Raises:
         DataError: the file is truncated, or lacks a column or a text.
     """
     table = _read_whole(path, COLUMNS)
     keys = (table[column].astype(str).map(class_key) for column in COLUMNS[:2])
-    return dict(zip(zip(*keys, strict=True), table["difference"].astype(str), strict=True))
+    texts = table["difference"].astype(str).where(_kept(table), "")
+    return dict(zip(zip(*keys, strict=True), texts, strict=True))
 
 
 def read_class_descriptions(path: Path, class_names: Sequence[str]) -> dict[int, str]:
     """Read what an LLM says of single classes, by class id; classes without a text are left out.
 
     Args:
-        path: Parquet with the columns class and description, the whole text to be encoded.
+        path: Parquet with the columns class and description, the whole text to be encoded; and
+            maybe ``kept``.
         class_names: C names.
 
     Raises:
         DataError: the file is truncated, or lacks a column or a text, or knows no class.
     """
-    table = _read_whole(path, DESCRIBED)
+    whole = _read_whole(path, DESCRIBED)
+    table = whole[_kept(whole)]
     keys = table["class"].astype(str).map(class_key)
     by_key = dict(zip(keys, table["description"].astype(str), strict=True))
     texts = {
@@ -103,9 +104,14 @@ def read_class_descriptions(path: Path, class_names: Sequence[str]) -> dict[int,
         for place, name in enumerate(class_names)
         if class_key(name) in by_key
     }
-    if not texts:
+    if len(table) and not texts:  # an LLM that can't describe has an empty table
         raise DataError(f"{path}: describes none of the {len(class_names)} classes by name")
     return texts
+
+
+def _kept(table: pd.DataFrame) -> pd.Series:
+    """Return (n,) bool: which rows the filter kept; all of a table that has not seen it."""
+    return table.get("kept", pd.Series(True, table.index)).astype(bool)
 
 
 def _read_whole(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ would give every cell the same number.
 
 import logging
 import zlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.evaluate.attributes import coded_attributes, load_templates
+from clipdiff.evaluate.attributes import NO_TEMPLATES, coded_attributes, load_templates
+from clipdiff.evaluate.difference_pairs import read_pair_differences
 from clipdiff.evaluate.registry import View
 from clipdiff.evaluate.results import Items, Metric
 from clipdiff.evaluate.splits import Split
@@ -114,22 +116,24 @@ def retrieve(queries: Tensor, image_embeds: Tensor) -> Tensor:
 def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
     """Choose edits: pairs of a source and a target, and the text that leads from one to the other.
 
-    The attributes take turns: the target differs from its source in one of them, and in as few
-    others as the split's pictures allow.
+    They are those of ``evaluate.pair_differences`` where there are no templates. Else the
+    attributes take turns: the target differs from its source in one of them, and in as few others
+    as the split's pictures allow.
 
     Returns:
         Rows (N, 2) int64 of sources and targets in the split, and N texts that say how the
         target ("the first") differs from the source ("the second"); none for a split without
-        attributes.
+        attributes and written texts.
     """
+    if settings.templates == NO_TEMPLATES and settings.pair_differences:
+        return _written_edits(split, settings)
     templates = load_templates(settings.templates).values()
     if not any(split.attributes) and all(known.classes is None for known in templates):
         log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
         return np.empty((0, 2), dtype=np.int64), []
     attributes = list(coded_attributes(settings.templates, split).values())
     codes = np.array([coded.codes for coded in attributes])  # (A, n)
-    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
-    rng = np.random.default_rng(stream)
+    rng = _generator(split, settings)
     rounds = -(-settings.edits // len(split.rows))
     sources = np.concatenate([rng.permutation(len(split.rows)) for _ in range(rounds)])
     pairs, texts = [], []
@@ -143,6 +147,18 @@ def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str
         pairs.append((source, target))
         texts.append(" ".join(known.describe(target, source) for known in changed))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
+
+
+def _written_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
+    texts = read_pair_differences(Path(settings.pair_differences), split)
+    chosen = _generator(split, settings).permutation(sorted(texts))[: settings.edits]
+    targets, sources = chosen.T
+    return np.stack([sources, targets], axis=1), [texts[pair] for pair in map(tuple, chosen)]
+
+
+def _generator(split: Split, settings: Evaluate) -> np.random.Generator:
+    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
+    return np.random.default_rng(stream)
 
 
 def _differing(codes: np.ndarray, source: int) -> np.ndarray:

@@ -42,15 +42,11 @@ class ComparativePrompting:
         self.items = Items(split.image_ids[self.rows], split.image_ids[self.rows])
         self.validation_ids = validation.split.image_ids[self.validation_rows]
         self.prompts = class_prompts(settings.prompt, split.class_names)
-        classifier = class_embeds(validation.encode(self.prompts), self.classes)
-        seen = validation.image_embeds[self.validation_rows]
-        best = (seen @ classifier.T).argmax(1).numpy()
-        counts = confusion_matrix(self.validation_labels, best, self.classes)
-        self.pairs, self.pair_texts = _told_apart(counts, validation.split, settings)
+        self.pairs, self.pair_texts = _told_apart(validation, settings)
         self.descriptions: dict[int, str] = {}
-        path = settings.class_descriptions
-        if path and Path(path).is_file():
-            self.descriptions = read_class_descriptions(Path(path), split.class_names)
+        if settings.class_descriptions:
+            path = Path(settings.class_descriptions)
+            self.descriptions = read_class_descriptions(path, split.class_names)
 
     def texts(self) -> list[str]:
         """All prompts of each class, the texts that move them, and descriptions."""
@@ -126,6 +122,16 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return flat.reshape(classes, classes)
 
 
+def classes_to_tell_apart(validation: Validation, settings: Evaluate) -> np.ndarray:
+    """Return (P, 2) int64 pairs a, b that the CLIP before finetuning confuses on validation."""
+    split, (rows, labels) = validation.split, _labelled(validation.split)
+    classes = len(split.class_names)
+    prompts = class_prompts(settings.prompt, split.class_names)
+    classifier = class_embeds(validation.encode(prompts), classes)
+    best = (validation.image_embeds[rows] @ classifier.T).argmax(1).numpy()
+    return confused_pairs(confusion_matrix(labels, best, classes), settings.confusions)
+
+
 def confused_pairs(counts: np.ndarray, most: int) -> np.ndarray:
     """Return (P, 2) int64 pairs a, b: for each class b those that it is most confused with.
 
@@ -141,20 +147,19 @@ def confused_pairs(counts: np.ndarray, most: int) -> np.ndarray:
     return pairs[both[pairs[:, 1], pairs[:, 0]] > 0]
 
 
-def _told_apart(
-    counts: np.ndarray, split: Split, settings: Evaluate
-) -> tuple[np.ndarray, list[str]]:
+def _told_apart(validation: Validation, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
     """Return the confused pairs that a text tells apart, and their texts."""
+    split = validation.split
     texts = ClassTexts(split, settings)
-    pairs = confused_pairs(counts, settings.confusions)
+    pairs = classes_to_tell_apart(validation, settings)
     said = [texts.of(first, second) for first, second in pairs]
-    if len(pairs) and not any(said):
+    if len(pairs) and all(text is None for text in said):
         raise DataError(
             f"{split.where}: no text tells any of the {len(pairs)} confused pairs of classes "
             "apart; add an attribute that all pictures of a class share to evaluate.templates, or "
             "name texts by evaluate.class_differences"
         )
-    kept = np.array([text is not None for text in said], dtype=bool)
+    kept = np.array([bool(text) for text in said], dtype=bool)
     return pairs[kept], [text for text in said if text]
 
 

@@ -46,7 +46,37 @@ def difference_pairs(split: Split, settings: Evaluate) -> list[AttributePairs]:
     if settings.pair_differences:
         texts = read_pair_differences(Path(settings.pair_differences), split)
         pairs.append(_draw_written(texts, split, settings))
+    if not pairs:
+        raise DataError(
+            f"{split.where}: evaluate.templates is '{settings.templates}' and "
+            "evaluate.pair_differences names no texts; name one of them for this split, or leave "
+            "difference_classification out of its tasks"
+        )
     return pairs
+
+
+def pairs_to_write_about(split: Split, settings: Evaluate) -> np.ndarray:
+    """Return (P, 2) int64 rows of pairs i < j that an LLM is asked about, in no particular order.
+
+    As the paper does: ``draws`` times, ``images_per_draw`` pictures, and pairs among them.
+
+    Raises:
+        DataError: fewer than two pictures have a caption.
+    """
+    shown = np.flatnonzero([bool(caption) for caption in split.captions])
+    if len(shown) < 2:
+        raise DataError(
+            f"{split.where}: {len(shown)} pictures have a caption, and LLMs write from captions; "
+            "add captions, or name no `llm` as this split's pair_differences"
+        )
+    drawn = []
+    for draw in range(settings.draws):
+        rng = np.random.default_rng([*_stream(split, settings, draw), zlib.crc32(b"asked")])
+        rows = np.sort(rng.choice(shown, min(settings.images_per_draw, len(shown)), replace=False))
+        candidates = np.stack(np.triu_indices(len(rows), 1), axis=1)
+        half = min(max(1, settings.pairs_per_draw // 2), len(candidates))
+        drawn.append(rows[candidates[rng.choice(len(candidates), half, replace=False)]])
+    return np.unique(np.concatenate(drawn), axis=0)
 
 
 def read_pair_differences(path: Path, split: Split) -> dict[tuple[int, int], str]:
@@ -54,13 +84,16 @@ def read_pair_differences(path: Path, split: Split) -> dict[tuple[int, int], str
 
     Args:
         path: Parquet with the columns image_id_1, image_id_2 and difference: how the first
-            picture differs from the second, such as an LLM's text on their captions.
+            picture differs from the second, such as an LLM's text on their captions; and maybe
+            ``kept``: rows without are left out.
         split: its pictures; rows with others are left out.
 
     Raises:
         DataError: the file is missing or truncated, or no pair has a text in both orders.
     """
     table = read_parquet(path, COLUMNS).dropna(subset=list(COLUMNS))
+    if "kept" in table:
+        table = table[table["kept"]]
     places = pd.Index(split.image_ids)
     rows = [places.get_indexer(table[column]) for column in COLUMNS[:2]]
     texts = {
@@ -80,12 +113,15 @@ def read_pair_differences(path: Path, split: Split) -> dict[tuple[int, int], str
 def _draw_written(
     texts: dict[tuple[int, int], str], split: Split, settings: Evaluate
 ) -> AttributePairs:
+    """Draw pairs with a text; while there are enough, no two draws share one."""
     known = np.array(sorted(pair for pair in texts if pair[0] < pair[1]), dtype=np.int64)
     half = min(max(1, settings.pairs_per_draw // 2), len(known))
-    drawn = []
-    for draw in range(settings.draws):
-        rng = np.random.default_rng([*_stream(split, settings, draw), zlib.crc32(b"written")])
-        chosen = known[rng.choice(len(known), half, replace=False)]
+    rng = np.random.default_rng([*_stream(split, settings, 0), zlib.crc32(b"written")])
+    left, drawn = np.empty(0, dtype=np.int64), []
+    for _ in range(settings.draws):
+        if len(left) < half:
+            left = rng.permutation(len(known))
+        chosen, left = known[left[:half]], left[half:]
         drawn.append(np.concatenate([chosen, chosen[:, ::-1]]))
     pair_rows = np.concatenate(drawn)
     return AttributePairs(

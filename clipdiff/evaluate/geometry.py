@@ -27,8 +27,10 @@ class Geometry:
 
     ``cosine`` is of e_ab with t_a - t_b, ``cosine_reverse`` of the reverse text e_ba with the
     same; ``direction``: the first is the larger, chance 0.5; ``analogy``: of all class prompts but
-    t_b, that nearest to t_b + e_ab is t_a, chance 1 / (C - 1). Items rest on two classes, not on
-    pictures: intervals are by resampling classes, whose ids stand in the items' image columns.
+    t_b, that nearest to t_b + e_ab is t_a, chance 1 / (C - 1). A pair of which an LLM wrote nothing
+    of use counts as such: cosines 0, direction one half, no analogy; so the pairs are the same
+    whoever writes. Items rest on two classes, not on pictures: intervals are by resampling
+    classes, whose ids stand in the items' image columns.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
@@ -37,6 +39,8 @@ class Geometry:
         self.prompts = class_prompts(settings.prompt, split.class_names)
         self.pairs, self.true_texts, self.reverse_texts = _draw_pairs(labels, split, settings)
         self.items = Items(np.arange(len(self.pairs)), *self.pairs.T)
+        both = zip(self.true_texts, self.reverse_texts, strict=True)
+        self.unsaid = torch.tensor([not (text and reverse) for text, reverse in both])
 
     def texts(self) -> list[str]:
         """All prompts of each class, and each pair's text and its reverse."""
@@ -55,11 +59,12 @@ class Geometry:
         true = cosine_similarity(texts, differences)
         reverse = cosine_similarity(view.text_embeds.of(self.reverse_texts), differences)
         found = analogies(prompts, texts, second)
+        true, reverse = (cosine.masked_fill(self.unsaid, 0.0) for cosine in (true, reverse))
         outcomes = {
             "cosine": true,
             "cosine_reverse": reverse,
             "direction": (true > reverse) + 0.5 * (true == reverse),
-            "analogy": found == first,
+            "analogy": (found == first) & ~self.unsaid,
         }
         return [
             Metric(
@@ -87,21 +92,31 @@ def analogies(prompts: Tensor, texts: Tensor, second: Tensor) -> Tensor:
     return nearness.argmax(1)
 
 
+def classes_to_compare(split: Split, settings: Evaluate) -> np.ndarray:
+    """Return (P, 2) int64 pairs of class ids, each in one order, that an LLM is asked about."""
+    labels = np.unique(split.labels[labelled_rows(split, TASK)])
+    return pairs_in_random_order(labels, split, settings)[: settings.class_pairs]
+
+
+def pairs_in_random_order(labels: np.ndarray, split: Split, settings: Evaluate) -> np.ndarray:
+    """Return all (P, 2) pairs of some class ids, each in one order, in an order of the seed."""
+    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(TASK.encode())]
+    rng = np.random.default_rng(stream)
+    pairs = labels[np.stack(np.triu_indices(len(labels), 1), axis=1)]
+    return rng.permuted(rng.permutation(pairs), axis=1)
+
+
 def _draw_pairs(
     labels: np.ndarray, split: Split, settings: Evaluate
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Return (P, 2) int64 class ids, and the texts of each pair in its order and reversed."""
     texts = ClassTexts(split, settings)
-    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(TASK.encode())]
-    rng = np.random.default_rng(stream)
-    candidates = labels[np.stack(np.triu_indices(len(labels), 1), axis=1)]
-    candidates = rng.permuted(rng.permutation(candidates), axis=1)
     pairs, true_texts, reverse_texts = [], [], []
-    for first, second in candidates:
+    for first, second in pairs_in_random_order(labels, split, settings):
         if len(pairs) == settings.class_pairs:
             break
         text, reverse = texts.of(first, second), texts.of(second, first)
-        if text and reverse:
+        if text is not None and reverse is not None:
             pairs.append((first, second))
             true_texts.append(text)
             reverse_texts.append(reverse)

@@ -6,7 +6,7 @@ to ``TASKS`` and its name to ``config.sections.TaskName``. A task that makes cho
 a validation split, and is in ``CHOOSING``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -28,6 +28,7 @@ TASKS = {
     "geometry": "clipdiff.evaluate.geometry:Geometry",
     "linear_probe": "clipdiff.evaluate.linear_probe:LinearProbe",
 }
+NOWHERE: Mapping[str, "Validation"] = {}
 CHOOSING = ("comparative_prompting", "linear_probe")
 
 
@@ -85,7 +86,7 @@ class Task(Protocol):
 
 
 def make_task(
-    name: str, split: Split, settings: Evaluate, validation: Validation | None = None
+    name: str, split: Split, settings: Evaluate, validations: Mapping[str, Validation] = NOWHERE
 ) -> Task:
     """Make a task by name for one split.
 
@@ -93,7 +94,7 @@ def make_task(
         name: one of ``TASKS``.
         split: its pictures.
         settings: as they hold for the split.
-        validation: for the tasks of ``CHOOSING``; None where the split is not evaluated.
+        validations: all evaluated splits by name, for the tasks of ``CHOOSING``.
 
     Raises:
         ConfigError: there is no such task, or it lacks a validation split.
@@ -107,10 +108,22 @@ def make_task(
     task = getattr(import_module(module), attribute)
     if name not in CHOOSING:
         return task(split, settings)
+    return task(split, settings, chosen_on(name, split, settings, validations))
+
+
+def chosen_on(
+    name: str, split: Split, settings: Evaluate, validations: Mapping[str, Validation]
+) -> Validation:
+    """Return the split on which a task makes its choices for another.
+
+    Raises:
+        ConfigError: it is not evaluated, or has other classes.
+    """
+    validation = validations.get(settings.validation)
     if validation is None or validation.split.class_names != split.class_names:
         raise ConfigError(
             f"evaluate.validation: got '{settings.validation}' for {split.where}, expected one of "
             f"evaluate.splits with the same classes, for {name} to choose on; name it there or in "
             f"evaluate.per_split, or leave {name} out"
         )
-    return task(split, settings, validation)
+    return validation

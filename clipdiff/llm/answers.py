@@ -21,6 +21,7 @@ import pandas as pd
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
 from clipdiff.llm.base import Answer
+from clipdiff.llm.prompts import Task
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,10 @@ COLUMNS = ["key", "text", "finish_reason", "prompt_tokens", "completion_tokens"]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row to be answered: a pair's two captions, or the one caption that is reworded."""
+    """One row to be answered: two captions that are compared, or one text for the other tasks."""
 
     row_id: int
+    task: Task
     captions: tuple[str, ...]
     seed: int
 
@@ -51,7 +53,7 @@ class AnswerStore:
 
     def key(self, question: Question) -> str:
         """Return the key of a question's answer, 32 hex digits."""
-        asked = json.dumps([self.identity, *question.captions, question.seed])
+        asked = json.dumps([self.identity, question.task, *question.captions, question.seed])
         return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
     def load(self) -> pd.DataFrame:

@@ -82,7 +82,7 @@ class Asking:
         done = {place for place, key in enumerate(keys) if key in self.answered}
         if len(done) == len(shard):
             return
-        turns = [self.prompt.turns(self.settings.task, *each.captions) for each in shard]
+        turns = [self.prompt.turns(each.task, *each.captions) for each in shard]
         with self.store.journaling() as journal:
             for place, answer in writer.write(turns, [each.seed for each in shard], done):
                 if place in done:

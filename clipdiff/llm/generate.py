@@ -124,7 +124,8 @@ def plan(settings: GenerateSettings, captions: Path, pairs: Path) -> list[Questi
         rows = zip(*(table[name] for name in PAIR_COLUMNS), strict=True)
     prompt.question(settings.task, "", "")  # fails before a model is loaded
     return [
-        Question(int(row_id), tuple(texts), row_seed(seed, int(row_id))) for row_id, *texts in rows
+        Question(int(row_id), settings.task, tuple(texts), row_seed(seed, int(row_id)))
+        for row_id, *texts in rows
     ]
 
 
@@ -134,7 +135,7 @@ def cut(settings: GenerateSettings, questions: Sequence[Question]) -> list[Seque
     These have row ids below 0: -1 - the pair's.
     """
     turned = [
-        Question(-1 - each.row_id, each.captions[::-1], each.seed)
+        Question(-1 - each.row_id, each.task, each.captions[::-1], each.seed)
         for each in questions[: settings.generate.swapped if settings.task == "difference" else 0]
     ]
     rows = settings.generate.shard_rows
@@ -146,7 +147,6 @@ def identity(settings: GenerateSettings) -> str:
     definition = settings.definition
     facts = {
         "version": settings.version,
-        "task": settings.task,
         "definition": definition.model_dump(mode="json", exclude=OF_THE_ENTRY),
         "sampling": settings.generate.model_dump(mode="json", exclude=OF_THE_STAGE),
         "prompt": prompts.load(definition.prompt).model_dump(mode="json"),

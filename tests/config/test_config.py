@@ -14,7 +14,7 @@ from clipdiff.config.stages import (
     train_settings,
 )
 from clipdiff.errors import ConfigError
-from clipdiff.grid import PRETRAINED, Variant, all_variants, trained_variants
+from clipdiff.grid import PRETRAINED, Variant, all_variants, text_llm, trained_variants
 from clipdiff.provenance import settings_hash
 
 DEFAULT = Path("config.yaml")
@@ -60,8 +60,12 @@ def test_the_papers_preset_is_its_setting() -> None:
     )
     assert train.trainable == "transformer"
     assert preset.evaluate.wise_alphas == [0.5, 1.0]
-    splits = {"validation", "test", *data.evaluation}
-    assert set(preset.evaluate.splits) == splits >= set(preset.evaluate.per_split)
+    section, own = preset.evaluate, {"validation", "test", *data.evaluation}
+    chosen_on = {section.for_split(name).validation for name in section.splits}
+    assert set(section.splits) == own | chosen_on >= set(section.per_split)
+    for name in section.splits:
+        if "comparative_prompting" in section.for_split(name).tasks:
+            assert section.for_split(name).validation == f"{name}_validation"
 
 
 def test_the_papers_preset_has_the_llm_entries_of_their_own_files() -> None:
@@ -103,6 +107,7 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
         (["controls", "llm"], "lama2", "(did you mean 'llama2'?)"),
         (["controls", "llm"], "bert", "'bert' is of kind 'masked', which can't rewrite captions"),
         (["evaluate", "wise_alphas"], [0.5], "expected 1.0"),
+        (["evaluate", "writer"], "berrt", "evaluate.writer: got 'berrt'"),
         (["train", "zero_stage"], 4, "train.zero_stage: got 4, allowed: 0, 1, 2 or 3"),
     ],
 )
@@ -112,6 +117,31 @@ def test_one_fault(values: dict, path: list[str], value: object, expected: str) 
         section = section[key]
     section[path[-1]] = value
     assert expected in fault(values)
+
+
+def test_a_file_of_differences_cannot_be_asked(values: dict) -> None:
+    values["llm_definitions"]["mine"] = {"kind": "file", "model": "mine.csv"}
+    values["evaluate"]["writer"] = "mine"
+    check_config(values)
+    values["evaluate"]["per_split"] = {"test_scenes": {"pair_differences": "llm"}}
+    assert "evaluate.writer: 'mine' is of kind 'file' and can't be asked" in fault(values)
+
+
+@pytest.mark.parametrize(
+    ("llm", "expected"),
+    [
+        ("bert", "bert"),
+        ("rewritten-llama2", "llama2"),
+        ("shuffled-t5", "t5"),
+        ("captions", "gpt3"),
+        ("pretrained", "gpt3"),
+        ("mine", "gpt3"),
+    ],
+)
+def test_who_writes_about_classes(values: dict, llm: str, expected: str) -> None:
+    values["llm_definitions"]["mine"] = {"kind": "file", "model": "mine.csv"}
+    values["evaluate"]["writer"] = "gpt3"
+    assert text_llm(check_config(values), llm) == expected
 
 
 def test_missing_section_and_unreadable_file(values: dict, tmp_path: Path) -> None:

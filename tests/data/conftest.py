@@ -236,6 +236,12 @@ def add_cub_captions() -> Callable[[Path], None]:
     return write_cub_captions
 
 
+@pytest.fixture(name="lines")
+def write_lines() -> Callable[[Path, list[str]], None]:
+    """The function that writes a list file."""
+    return lines
+
+
 @pytest.fixture
 def write_pickle() -> Callable[[Path, object], None]:
     """The function that writes a pickle as Python 2 did."""

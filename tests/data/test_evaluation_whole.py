@@ -58,7 +58,7 @@ def test_every_set_from_disk_to_metrics(tmp_path: Path, write) -> None:
     )
     settings = evaluate_settings(config.model_copy(update={"evaluate": section}), PRETRAINED)
     metrics, items = tmp_path / "m.json", tmp_path / "i.parquet"
-    evaluate(settings, captions, embeds, None, metrics, items)
+    evaluate(settings, captions, embeds, None, metrics, items, tmp_path)
     rows = pd.DataFrame(read_json(metrics)["rows"]).set_index(["split", "task", "metric"])
     table = read_parquet(captions)
     for name, (count, classes) in CLASSIFIED.items():

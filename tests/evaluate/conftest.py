@@ -185,7 +185,7 @@ class Bench:
         clip = Clip(model=f"local-dir:{self.clip}")
         return EvaluateSettings(
             llm="bert", loss_name="hinge", seed="0", image_tower_trained=False,
-            clip=clip, reference_clip=clip, evaluate=section,
+            text_llm="bert", writer="t5", clip=clip, reference_clip=clip, evaluate=section,
         )  # fmt: skip
 
     def run(self, settings=None, model="cell", name="out", captions=None):
@@ -193,7 +193,8 @@ class Bench:
         metrics, items = self.root / f"{name}.json", self.root / f"{name}.items.parquet"
         folder = getattr(self, model) if isinstance(model, str) else model
         captions = captions or self.captions
-        evaluate(settings or self.settings(), captions, self.embeds, folder, metrics, items)
+        chosen, texts = settings or self.settings(), self.root / "evaluation_texts"
+        evaluate(chosen, captions, self.embeds, folder, metrics, items, texts)
         return pd.DataFrame(read_json(metrics)["rows"]), read_parquet(items)
 
     def changed_captions(self, **columns) -> Path:

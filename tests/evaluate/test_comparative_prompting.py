@@ -77,7 +77,7 @@ def world(split):
 
 def make(split, settings, validation, world):
     seen = Validation(validation, world.images(validation), world.encode)
-    return make_task("comparative_prompting", split, settings, seen)
+    return make_task("comparative_prompting", split, settings, {settings.validation: seen})
 
 
 def test_moved_prompts_by_hand():
@@ -192,7 +192,10 @@ def test_an_llms_texts_where_there_are_some(tmp_path, split, test_split, setting
     for (first, second), text in zip(task.pairs, task.pair_texts, strict=True):
         assert text == f"{names[first].upper()} not {names[second]}"
     absent = settings.model_copy(update={"class_differences": str(tmp_path / "t5.parquet")})
-    assert "The first picture" in make(test_split, absent, split, world).pair_texts[0]
+    with pytest.raises(DataError, match=r"t5\.parquet: no such file"):
+        make(test_split, absent, split, world)
+    write_parquet(path, written.assign(kept=False))
+    assert make(test_split, changed, split, world).pair_texts == []
 
 
 def test_no_text_for_any_pair_is_an_error(tmp_path, split, test_split, settings, world):

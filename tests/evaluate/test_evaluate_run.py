@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from clipdiff.config.sections import Clip, SplitSettings
+from clipdiff.errors import DataError
 from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import read_json, write_parquet
 from clipdiff.towers.encode import encode_texts
@@ -176,13 +177,16 @@ def test_a_split_is_measured_by_what_it_names(bench):
 
 def test_class_differences_are_those_of_the_cells_llm(bench, tmp_path):
     names = sorted(bench.table["label"].unique())
-    pairs = [(a, b) for a in names[:8] for b in names[:8] if a != b]
-    table = pd.DataFrame(pairs, columns=["class_1", "class_2"])
-    table["difference"] = "the first is " + table["class_1"]
-    write_parquet(tmp_path / "bert.parquet", table)
+    for llm, count in (("bert", 8), ("t5", 6)):
+        pairs = [(a, b) for a in names[:count] for b in names[:count] if a != b]
+        table = pd.DataFrame(pairs, columns=["class_1", "class_2"])
+        table["difference"] = "the first is " + table["class_1"]
+        write_parquet(tmp_path / f"{llm}.parquet", table)
     pattern = str(tmp_path / "{llm}.parquet")
     settings = bench.settings(tasks=["geometry"], class_differences=pattern)
     rows, _ = bench.run(settings)
-    assert (rows["n"] <= 28).all()
-    other, _ = bench.run(settings.model_copy(update={"llm": "t5"}))
-    assert (other["n"] > 28).all()
+    other, _ = bench.run(settings.model_copy(update={"text_llm": "t5"}))
+    assert rows["n"].max() <= 28
+    assert other["n"].max() <= 15
+    with pytest.raises(DataError, match=r"gpt3\.parquet: no such file"):
+        bench.run(settings.model_copy(update={"text_llm": "gpt3"}))

@@ -53,6 +53,34 @@ def test_jobs_share_an_llms_questions(tmp_path: Path) -> None:
     assert jobs(text, "generate") == 4
 
 
+def test_llms_are_asked_what_the_evaluation_wants(tmp_path: Path) -> None:
+    preset, root = tmp_path / "asked.yaml", Path.cwd()
+    preset.write_text(
+        "llms: [bert, mine]\n"
+        "evaluate: {class_differences: llm, pair_differences: llm, writer: t5}\n"
+        "llm_definitions: {mine: {kind: file, model: mine.csv}}\n"
+    )
+    text = plan(tmp_path, "--configfile", root / "config.yaml", preset)
+    assert jobs(text, "questions") == 1
+    # bert, llama2 for the control rows, and t5 for all without an LLM that can be asked
+    assert jobs(text, "answer") == jobs(text, "filter_answers") == 3
+
+
+def test_a_users_own_texts_are_inputs(tmp_path: Path) -> None:
+    preset, root = tmp_path / "own.yaml", Path.cwd()
+    preset.write_text("evaluate: {class_differences: 'my/{llm}.parquet'}\n")
+    command = [SNAKEMAKE, "-n", "--cores", "1", "--directory", tmp_path, "--configfile"]
+    command += [root / "config.yaml", preset, "--snakefile", root / "Snakefile"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "Missing input files" in done.stdout + done.stderr
+    assert "my/llama2.parquet" in done.stdout + done.stderr
+    (tmp_path / "my").mkdir()
+    for llm in ("llama2", "gpt3", "bert", "t5"):
+        (tmp_path / f"my/{llm}.parquet").touch()
+    text = plan(tmp_path, "--configfile", root / "config.yaml", preset)
+    assert jobs(text, "evaluate") == 46
+
+
 def test_single_preset_narrows_the_grid(tmp_path: Path) -> None:
     root = Path.cwd()
     text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/single.yaml")

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from clipdiff.config.sections.base import Fraction, Positive, Section
+from clipdiff.config.sections.base import EntryName, Fraction, Positive, Section
+from clipdiff.grid import LLM_TEXTS
 
 TaskName = Literal[
     "difference_classification",
@@ -39,11 +40,13 @@ class Evaluate(Section):
     images_per_draw: Positive = 100
     pairs_per_draw: Positive = 200
     templates: str = Field(
-        "scenes", description="difference tasks: a file of clipdiff/evaluate/templates, or a path"
+        "scenes",
+        description="difference tasks: a file of clipdiff/evaluate/templates, a path, or `none`",
     )
     pair_differences: str | None = Field(
         None,
-        description="difference task `written`: Parquet table image_id_1, image_id_2, difference",
+        description="difference task `written`: `llm`: texts of `writer` on captions; or a Parquet "
+        "table image_id_1, image_id_2, difference",
     )
     prompt: str = Field(
         "This is a photo of a {label}",
@@ -63,11 +66,18 @@ class Evaluate(Section):
     )
     class_differences: str | None = Field(
         None,
-        description="Parquet table class_1, class_2, difference, with `{llm}` in its path",
+        description="`llm`: texts of the cell's LLM; or a Parquet table class_1, class_2, "
+        "difference, `{llm}` in its path is that LLM; null: texts of the templates",
     )
     class_descriptions: str | None = Field(
         None,
-        description="to compare with: Parquet table class, description, with `{llm}` in its path",
+        description="comparative prompting is compared with these: `llm`, or a Parquet table "
+        "class, description, likewise",
+    )
+    writer: EntryName | None = Field(
+        None,
+        description="LLM whose texts test all cells alike, and who writes class texts for rows "
+        "without an LLM of their own; null: controls.llm",
     )
     class_pairs: Positive = Field(500, description="geometry: pairs of classes a split")
     shots: Positive = Field(16, description="linear probe: training pictures a class")
@@ -82,6 +92,16 @@ class Evaluate(Section):
         """Return the section as it holds for one split."""
         own = self.per_split.get(split, SplitSettings()).model_dump(exclude_none=True)
         return self.model_copy(update=own)
+
+    @property
+    def asks_about_pairs(self) -> bool:
+        """Whether ``writer`` writes about held-out pairs of some split."""
+        return any(self.for_split(name).pair_differences == LLM_TEXTS for name in self.splits)
+
+    @property
+    def asks_about_classes(self) -> bool:
+        """Whether each cell's LLM writes about classes."""
+        return LLM_TEXTS in (self.class_differences, self.class_descriptions)
 
 
 class Gather(Section):

@@ -1,9 +1,11 @@
 """Prompts are data: one YAML file each, versioned, with a template a task.
 
-``difference`` and ``rewrite`` are templates that hold ``{caption_1}`` and ``{caption_2}``
-(``[MASK]`` marks a masked model's slots; its answer is what follows the captions). Optional are
-``system``, a chat model's instruction; ``examples``, answered questions a task, shown before every
-question; and ``stop``, strings that end an answer. Raise ``version`` with every change.
+``difference``, ``rewrite`` and ``describe`` are templates that hold ``{caption_1}`` and, for the
+first, ``{caption_2}`` (``[MASK]`` marks a masked model's slots; its answer is what follows the
+captions). ``describe`` asks how the pictures of a class look, given its name. Optional are
+``system``, a chat model's instruction on captions; ``examples``, answered questions a task, shown
+before every question; and ``stop``, strings that end an answer. Raise ``version`` with every
+change.
 
 Captions are untrusted text: they are put in by plain replacement, on one line, cut to a sane
 length, and can hold neither placeholders nor a model's special tokens.
@@ -25,7 +27,7 @@ CAPTION_CHARACTERS = 1_000
 MASK = "[MASK]"
 _BRACKETS = str.maketrans("<>[]", "()()")  # they spell special tokens: </s>, [INST], [MASK]
 
-Task = Literal["difference", "rewrite"]
+Task = Literal["difference", "rewrite", "describe"]
 
 
 class Turn(TypedDict):
@@ -49,6 +51,7 @@ class Prompt(Section):
     version: str
     difference: str
     rewrite: str | None = None
+    describe: str | None = None
     system: str | None = None
     stop: list[str] = Field(default_factory=list)
     examples: dict[Task, list[Example]] = Field(default_factory=dict)
@@ -59,7 +62,7 @@ class Prompt(Section):
         Raises:
             ConfigError: the prompt has no such task.
         """
-        template = self.difference if task == "difference" else self.rewrite
+        template: str | None = getattr(self, task)
         if template is None:
             raise ConfigError(f"prompt {self.version}: has no template for the task '{task}'")
         captions = {"caption_1": _one_line(caption_1), "caption_2": _one_line(caption_2)}
@@ -72,7 +75,7 @@ class Prompt(Section):
             ConfigError: the prompt has no such task.
         """
         turns: list[Turn] = []
-        if self.system:
+        if self.system and task != "describe":  # it speaks of captions
             turns.append({"role": "system", "content": self.system})
         for shown in self.examples.get(task, []):
             asked = self.question(task, shown.caption_1, shown.caption_2)
@@ -113,9 +116,9 @@ def render(name: str, task: Task, caption_1: str, caption_2: str = "") -> str:
 
     Args:
         name: a prompt file, without ``.yaml``.
-        task: ``difference`` or ``rewrite``.
-        caption_1: caption of the first picture.
-        caption_2: caption of the second; unused by ``rewrite``.
+        task: what is asked.
+        caption_1: caption of the first picture, or the name of a class.
+        caption_2: caption of the second, for ``difference``.
 
     Raises:
         ConfigError: there is no such prompt, or it has no such task.

@@ -1,0 +1,65 @@
+"""What an evaluation starts from: the pictures of its splits and their cached embeddings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from clipdiff.errors import ModelError
+from clipdiff.evaluate.image_embeds import read_image_embeds
+from clipdiff.evaluate.registry import Validation
+from clipdiff.evaluate.splits import Split, make_splits, read_captions
+from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.load import LoadedClip
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The evaluated splits; ``pictures`` and ``image_embeds`` (M, D) are theirs, one by one."""
+
+    splits: list[Split]
+    pictures: pd.DataFrame
+    image_embeds: Tensor
+
+    def parts(self, image_embeds: Tensor) -> dict[str, Tensor]:
+        """Cut image_embeds (M, D) of the pictures into those of each split."""
+        parts = image_embeds.split([len(split.rows) for split in self.splits])
+        return {split.name: part for split, part in zip(self.splits, parts, strict=True)}
+
+    def validations(self, clip: LoadedClip) -> dict[str, Validation]:
+        """Return each split as one that choices are made on, seen by ``clip``'s present weights."""
+        parts = self.parts(self.image_embeds)
+        return {
+            split.name: Validation(split, parts[split.name], partial(encode_texts, clip))
+            for split in self.splits
+        }
+
+
+def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: LoadedClip) -> Inputs:
+    """Read the pictures of some splits and their embeddings.
+
+    Args:
+        captions: ``data/captions.parquet``.
+        embeds: ``embeds/image_embeds.safetensors``.
+        names: the splits.
+        clip: the CLIP that has to have made the embeddings.
+
+    Raises:
+        DataError: a file is missing or truncated, or lacks a split or picture.
+        ModelError: the embeddings are another CLIP's.
+    """
+    table = read_captions(captions)
+    splits = make_splits(table, names, captions)
+    rows = np.concatenate([split.rows for split in splits])
+    cached = read_image_embeds(embeds, table["image_id"].to_numpy()[rows])
+    width = encode_texts(clip, []).shape[1]
+    if cached.shape[1] != width:
+        raise ModelError(
+            f"{embeds}: embeddings of width {cached.shape[1]}, but clip.model makes {width}; they "
+            "are another CLIP's: delete the file and run `clipdiff embed` again"
+        )
+    return Inputs(splits, table.iloc[rows], cached)
