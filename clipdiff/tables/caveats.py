@@ -154,6 +154,6 @@ def limits(settings: GatherSettings, effects: Sequence[Effect]) -> list[str]:
             f"{len(settings.seeds)} seeds give a rough spread: where a difference is not well "
             "above it, other seeds may turn it round.",
         )
-    if any(effect.measure.own_items for effect in effects):
+    if any(effect.measure.family == "Geometry" for effect in effects):
         found.append("Geometry is over pairs of classes: its intervals hold for other classes.")
     return found

@@ -14,8 +14,7 @@ class Measure:
     ``family`` heads the tables that it stands in. ``main``: the report answers its questions by
     it. ``grouped``: it is the mean over the tasks of its kind (``difference/size``, ...), which
     lie in the items file. ``independent``: items are right or wrong and no two share a picture, so
-    McNemar's test fits. ``own_items``: an LLM's texts decide which items there are, so that cells
-    may have different ones.
+    McNemar's test fits.
     """
 
     name: str
@@ -26,7 +25,6 @@ class Measure:
     main: bool = False
     grouped: bool = False
     independent: bool = False
-    own_items: bool = False
 
     def holds(self, task: str) -> bool:
         """Return whether a task's items are items of this measure."""
@@ -61,10 +59,8 @@ MEASURES = (
             "Comparative prompting", main=True, independent=True),
     Measure("comparative_gain", "comparative_prompting", "gain", "Gain over plain prompts",
             "Comparative prompting"),
-    Measure("direction", "geometry", "direction", "Direction of class texts", "Geometry",
-            own_items=True),
-    Measure("analogy", "geometry", "analogy", "Analogy of class texts", "Geometry",
-            own_items=True),
+    Measure("direction", "geometry", "direction", "Direction of class texts", "Geometry"),
+    Measure("analogy", "geometry", "analogy", "Analogy of class texts", "Geometry"),
     Measure("probe", "linear_probe", "acc1", "Linear probe acc1", "Linear probe"),
 )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Per-item outcomes of all cells, item beside item."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from clipdiff.errors import DataError
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results, Variant
 from clipdiff.tables.measures import Measure
-
-log = logging.getLogger(__name__)
 
 COLUMNS = ("task", "split", "weights", "metric", "item_id", "value", "image_id_1", "image_id_2")
 
@@ -55,8 +52,7 @@ def read_outcomes(
 ) -> list[Outcomes]:
     """Read what ``evaluate`` kept of each item, for some measures.
 
-    A measure that the pretrained row lacks on a split is left out there, as is a cell whose items
-    are rightly others (``Measure.own_items``).
+    A measure that the pretrained row lacks on a split is left out there.
 
     Raises:
         DataError: an items file is missing or truncated, or its items are not those of the
@@ -71,7 +67,8 @@ def read_outcomes(
             if variant.is_pretrained:
                 items[measure, split] = _items(part, measure)
                 pretrained[measure, split] = part["value"].to_numpy()
-            elif (measure, split) in items and _same(items[measure, split], part, path, measure):
+            elif (measure, split) in items:
+                _check_same(items[measure, split], part, path)
                 cells = values.setdefault((measure, split, weights), {})
                 cells[variant] = part["value"].to_numpy()
     return [
@@ -107,20 +104,13 @@ def _items(part: pd.DataFrame, measure: Measure) -> Items:
     )
 
 
-def _same(known: Items, part: pd.DataFrame, path: Path, measure: Measure) -> bool:
-    """Return whether a cell's items are those of the pretrained row; for most they have to be."""
-    shown = [known.item_ids, known.image_id_1]
-    found = [part["item_id"].to_numpy(), part["image_id_1"].to_numpy()]
-    if known.image_id_2 is not None:
-        shown.append(known.image_id_2)
-        found.append(part["image_id_2"].to_numpy())
-    if all(np.array_equal(*each) for each in zip(shown, found, strict=True)):
-        return True
-    where = f"{part['task'].iloc[0]} on {part['split'].iloc[0]}"
-    if measure.own_items:
-        log.warning("%s: its LLM has other items of %s, so they are not compared", path, where)
-        return False
-    raise DataError(
-        f"{path}: its {len(part)} items of {where} are not the {len(known.item_ids)} of the "
-        "pretrained row, so they can't be compared; evaluate all cells with the same settings"
+def _check_same(known: Items, part: pd.DataFrame, path: Path) -> None:
+    same = np.array_equal(known.item_ids, part["item_id"]) and np.array_equal(
+        known.image_id_1, part["image_id_1"]
     )
+    if not same:
+        raise DataError(
+            f"{path}: its {len(part)} items of {part['task'].iloc[0]} on {part['split'].iloc[0]} "
+            f"are not the {len(known.item_ids)} of the pretrained row, so they can't be compared; "
+            "evaluate all cells with the same settings"
+        )
