@@ -14,6 +14,7 @@ from clipdiff.grid import Results, Variant
 from clipdiff.tables.measures import DIFFERENCE
 from clipdiff.tables.outcomes import COLUMNS
 
+LISTED = 8  # cells named in an error
 KEYS = ("split", "task", "metric", "weights")
 
 
@@ -43,7 +44,8 @@ def find_number(files: Results, variant: Variant, wanted: Mapping[str, str]) -> 
     if not path.is_file():
         known = [p.relative_to(files.root / "metrics").with_suffix("").as_posix()
                  for p in sorted((files.root / "metrics").glob("*/*/seed*.json"))]  # fmt: skip
-        listed = f"; evaluated are {', '.join(known)}" if known else ""
+        more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        listed = f"; evaluated are {', '.join(known[:LISTED])}{more}" if known else ""
         raise DataError(f"{path}: no such cell{did_you_mean(variant.cell, known)}{listed}")
     content = read_json(path)
     try:

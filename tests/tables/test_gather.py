@@ -220,7 +220,7 @@ def test_a_missing_cell_and_a_foreign_file_are_named(own):
 def test_one_cell_without_controls_is_reported(own):
     gather(own.settings(), own.files.root)
     page = (own.files.root / "report.html").read_text()
-    assert "it has one llm only" in page
+    assert "it has one LLM only" in page
     assert "With one seed" in page
 
 

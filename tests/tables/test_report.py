@@ -65,7 +65,8 @@ def test_page_is_whole_and_needs_nothing_else(built, page):
     assert not found.unnamed
     settings: GatherSettings = built.settings()
     assert found.counts["svg"] == len(figure_names(settings.evaluate))
-    assert found.counts["table"] == 2 * 2 + 3  # splits x weights, what LLMs wrote, cost twice
+    # splits x weights, answers, statistics, what LLMs wrote, cost twice
+    assert found.counts["table"] == 2 * 2 + 5
     assert found.counts["img"] == 2 * 3
 
 
@@ -73,8 +74,9 @@ def test_page_says_what_the_tables_say(built, page):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text()))
     for llm in ("llama2", "bert", "captions", "rewritten-llama2", "shuffled-llama2"):
         assert llm in text
-    assert "4 of 4 cells are better" in text
-    assert "Does the LLM matter? Yes." in text
+    assert "Difference accuracy Yes: 8 better of 8" in text
+    assert "4 of 4 better and 0 worse on test_scenes" in text
+    assert "Does the LLM matter? Yes, for Difference accuracy" in text
     assert "The best on the validation split is llama2" in text
     assert "where chance or the pretrained CLIP has 0.500: they teach no differences" in text
     assert "23.5" not in text
@@ -128,7 +130,7 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     assert "the page was probed" in line  # so errors would be seen, and there are none
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     figures = len(figure_names(built.config.evaluate))
-    assert f'"tables":7,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
+    assert f'"tables":9,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
 
 
 def test_costs_by_rule_and_by_llm(tmp_path):
