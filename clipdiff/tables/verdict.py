@@ -106,11 +106,12 @@ def _axis_word(group: Sequence[Effect], axis: str) -> str:
 def _finetuning_word(group: Sequence[Effect]) -> str:
     better, worse, cells = totals(group)
     reach = f"{min(e.lowest for e in group):+.3f} to {max(e.highest for e in group):+.3f}"
+    where = f" ({len(group)} splits)" if len(group) > 1 else ""
     if not better and not worse:
-        return f"Not shown: none of {cells} differs, {reach}"
+        return f"Not shown: none of {cells}{where} differs, {reach}"
     word = "Yes" if not worse else "No, it harms" if not better else "Both"
     told = {"Yes": f"{better} better", "Both": f"{better} better, {worse} worse"}
-    return f"{word}: {told.get(word, f'{worse} worse')} of {cells}, {reach}"
+    return f"{word}: {told.get(word, f'{worse} worse')} of {cells}{where}, {reach}"
 
 
 def _gains(
@@ -164,7 +165,7 @@ def _axis(
         titles = [measure.title for measure, found in words.items() if found == word]
         if titles:
             parts.append(f"{meaning} {_listed(titles)}")
-    text = "; ".join(parts) + "."
+    text = "; ".join(parts) + ". Each p is after Holm's correction over all pairs and splits."
     details = [
         f"{measure.title}: " + _told(group, axis)
         for measure, group in groups.items()
@@ -182,23 +183,25 @@ def _told(group: Sequence[Effect], axis: str) -> str:
     having = [(effect, effect.contrasts[axis]) for effect in group if axis in effect.contrasts]
     if len(having) <= FEW:
         return "; ".join(_one_split(effect, found) for effect, found in having) + "."
-    shown = [effect.split for effect, found in having if found.survives]
-    beyond = [effect.split for effect in group if effect.matters(axis)]
     ordered = sorted(having, key=lambda pair: pair[1].gain)
+    farthest = _one_split(*ordered[-1])
+    shown = [effect.split for effect, found in having if found.survives]
+    if not shown:
+        return f"beyond chance on none of {len(having)} splits; the farthest, {farthest}."
+    beyond = [effect.split for effect in group if effect.matters(axis)]
     firsts = [found.first for _, found in having]
     leader = max(dict.fromkeys(firsts), key=firsts.count)
-    listed = f" ({', '.join(shown)})" if shown else ""
     return (
-        f"beyond chance on {len(shown)} of {len(having)} splits{listed}, and on {len(beyond)} "
-        f"beyond twice the spread over seeds. The least is {_one_split(*ordered[0])}; the most is "
-        f"{_one_split(*ordered[-1])}. {leader} is first on {firsts.count(leader)} of "
-        f"{len(having)}."
+        f"beyond chance on {len(shown)} of {len(having)} splits ({', '.join(shown)}), and on "
+        f"{len(beyond)} beyond twice the spread over seeds. The least apart, "
+        f"{_one_split(*ordered[0])}; the farthest, {farthest}. {leader} is first on "
+        f"{firsts.count(leader)} of {len(having)}."
     )
 
 
 def _one_split(effect: Effect, found: Contrast) -> str:
     """Say which name is above which; only a difference beyond chance is set against the seeds."""
-    ends = f"{found.gain:.3f} [{found.low:+.3f}, {found.high:+.3f}], {p_text(found.p_holm)}"
+    ends = f"{found.gain:.3f} [{found.low:+.3f}, {found.high:+.3f}], {p_text(found.p_split)}"
     if not found.survives:
         return f"on {effect.split} nothing beyond chance ({found.first} over {found.last} {ends})"
     noise = effect.noise

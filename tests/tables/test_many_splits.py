@@ -165,7 +165,7 @@ def test_best_is_chosen_on_the_configured_split(paper_root, many):
 
 
 def test_answers_are_over_all_splits_with_the_metric(many):
-    assert re.search(r"Difference accuracy Yes: \d+ better of 24", many["page"])
+    assert re.search(r"Difference accuracy Yes: \d+ better of 24 \(6 splits\)", many["page"])
     assert re.search(r"over 6 splits \d+ of 24 better and 0 worse", many["page"])
     assert re.search(r"beyond chance on \d of 6 splits", many["page"])
     assert "Zero-shot acc1" in many["page"]

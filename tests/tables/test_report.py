@@ -74,7 +74,7 @@ def test_page_says_what_the_tables_say(built, page):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text()))
     for llm in ("llama2", "bert", "captions", "rewritten-llama2", "shuffled-llama2"):
         assert llm in text
-    assert "Difference accuracy Yes: 8 better of 8" in text
+    assert "Difference accuracy Yes: 8 better of 8 (2 splits)" in text
     assert "4 of 4 better and 0 worse on test_scenes" in text
     assert "Does the LLM matter? Yes, for Difference accuracy" in text
     assert "The best on the validation split is llama2" in text

@@ -66,6 +66,14 @@ def panels(
     return figure, list(axes.ravel()[:count])
 
 
+def legend_columns(labels: Sequence[str], inches: float) -> int:
+    """Return how many columns of a legend of 8 points fit into a figure of this width."""
+    room, mark = 14.5 * inches, 5  # in letters
+    if sum(map(len, labels)) + mark * len(labels) <= room:
+        return len(labels)
+    return max(1, int(room // (max(map(len, labels)) + mark)))
+
+
 def palette(names: Sequence[str]) -> dict[str, str]:
     """Return a colour a name; they repeat after six."""
     return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}

@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clipdiff.tables.figures.style import INK, PER_ROW, QUIET, RC, markers, palette, panels
+from clipdiff.tables.figures.style import (
+    INK,
+    PER_ROW,
+    QUIET,
+    RC,
+    legend_columns,
+    markers,
+    palette,
+    panels,
+)
 from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT
 from clipdiff.tables.summary import select
 
@@ -26,7 +35,8 @@ def tradeoff(summary: pd.DataFrame, splits: Sequence[str]) -> Figure:
         for ax in axes[::PER_ROW]:
             ax.set_ylabel("gain in difference accuracy")
         handles = _legend(palette(losses), markers(llms))
-        figure.legend(handles=handles, loc="outside upper left", ncols=8, fontsize=8)
+        ncols = legend_columns([str(h.get_label()) for h in handles], figure.get_figwidth())
+        figure.legend(handles=handles, loc="outside upper left", ncols=ncols, fontsize=8)
     return figure
 
 
