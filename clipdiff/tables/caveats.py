@@ -155,5 +155,7 @@ def limits(settings: GatherSettings, effects: Sequence[Effect]) -> list[str]:
             "above it, other seeds may turn it round.",
         )
     if any(effect.measure.family == "Geometry" for effect in effects):
-        found.append("Geometry is over pairs of classes: its intervals hold for other classes.")
+        found.append(
+            "Geometry rests on pairs of classes: its intervals are over classes, not pictures."
+        )
     return found

@@ -169,7 +169,7 @@ def test_answers_are_over_all_splits_with_the_metric(many):
     assert re.search(r"over 6 splits \d+ of 24 better and 0 worse", many["page"])
     assert re.search(r"beyond chance on \d of 6 splits", many["page"])
     assert "Zero-shot acc1" in many["page"]
-    assert "Geometry is over pairs of classes" in many["page"]
+    assert "Geometry rests on pairs of classes" in many["page"]
 
 
 def test_figures_are_of_the_splits_that_have_the_tasks(paper_root):
