@@ -78,18 +78,6 @@ def all_variants(config: "Config") -> list[Variant]:
     return [PRETRAINED, *trained_variants(config)]
 
 
-def writer(config: "Config") -> str:
-    """Return the LLM whose texts test all cells alike."""
-    return config.evaluate.writer or config.controls.llm
-
-
-def text_llm(config: "Config", llm: str) -> str:
-    """Return the LLM that writes about classes for a row of the table: its own if it has one."""
-    entry = llm.removeprefix("rewritten-").removeprefix("shuffled-")
-    known = config.llm_definitions.get(entry)
-    return writer(config) if known is None or known.kind == "file" else entry
-
-
 def text_tables(section: "Evaluate", text_llm: str, writer: str, folder: Path) -> dict[str, Path]:
     """Return the tables of texts that a split is evaluated with, by the name of their setting.
 

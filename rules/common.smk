@@ -4,15 +4,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from clipdiff.config import check_config, stages
+from clipdiff.config.entries import answers_of, asked_llm, text_llm, train_of, writer
 from clipdiff.errors import ClipdiffError
 from clipdiff.grid import (
     PRETRAINED,
     TEXT_TABLES,
     Variant,
     all_variants,
-    text_llm,
     text_tables,
-    writer,
 )
 
 try:
@@ -21,6 +20,7 @@ except ClipdiffError as error:
     raise WorkflowError(str(error))
 
 VARIANTS = all_variants(CONFIG)
+ASKED = sorted({asked_llm(CONFIG, llm) for llm in CONFIG.llms})
 ROWS = list(dict.fromkeys(v.llm for v in VARIANTS if not v.is_pretrained))
 
 
@@ -47,7 +47,7 @@ def settings_of(stage):
 def generation_parts(wc):
     """Return one file a job that shares an LLM's questions; none where one job asks them all."""
     jobs = CONFIG.generate.jobs
-    entry = CONFIG.llm_definitions[wc.llm.removeprefix("rewritten-")]
+    entry = CONFIG.llm_definitions[asked_llm(CONFIG, wc.llm)]
     if jobs == 1 or entry.kind == "file":
         return []
     pattern = "results/generations/{llm}.parts/{part}of{jobs}.json"
@@ -58,11 +58,16 @@ def generation_parts(wc):
 
 def filter_source(wc):
     """Return what a row's training texts are made of."""
-    if wc.llm == "captions":
-        return []
     if wc.llm.startswith("shuffled-"):
         return f"results/differences/{wc.llm.removeprefix('shuffled-')}.parquet"
-    return f"results/generations/{wc.llm}.parquet"
+    answers = answers_of(CONFIG, wc.llm)
+    return f"results/generations/{answers}.parquet" if answers else []
+
+
+def training_threads(wc):
+    """Return the CPUs that a training takes, on one machine."""
+    train = train_of(CONFIG, wc.loss)
+    return train.ranks * train.threads
 
 
 def model_weights(wc):

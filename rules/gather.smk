@@ -9,7 +9,7 @@ rule gather:
         all_cells("results/metrics/{cell}.items.parquet"),
         all_cells("results/models/{cell}/train_log.jsonl", pretrained=False),
         expand("results/differences/{llm}.parquet", llm=ROWS),
-        expand("results/generations/swaps/{llm}.parquet", llm=CONFIG.llms),
+        expand("results/generations/swaps/{llm}.parquet", llm=ASKED),
         "results/data/captions.parquet",
         "results/data/pairs.parquet",
     output:

@@ -14,7 +14,7 @@ rule train:
         "results/benchmarks/train/{llm}/{loss}/seed{seed}.tsv"
     conda:
         "../envs/clipdiff.yaml"
-    threads: CONFIG.train.ranks * CONFIG.train.threads
+    threads: training_threads
     resources:
         launch="",  # what starts a process on each of several nodes: the profile says
     params:

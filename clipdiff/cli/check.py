@@ -14,7 +14,8 @@ from clipdiff.cli import options as o
 from clipdiff.cli.cluster import Finding
 from clipdiff.cli.cluster import findings as look_at_cluster
 from clipdiff.config import Config, load_config
-from clipdiff.grid import all_variants, writer
+from clipdiff.config.entries import asked_llm, train_of, writer
+from clipdiff.grid import all_variants
 from clipdiff.provenance import LIBRARIES, gpu_names, installed_version
 
 ProfileFolder = Annotated[
@@ -55,7 +56,8 @@ def _models(config: Config) -> Iterator[Finding]:
             continue
         there = (Path(folder) / "open_clip_config.json").is_file()
         yield there, f"{section}: open_clip folder {folder}"
-    for name in dict.fromkeys([*config.llms, config.controls.llm, writer(config)]):
+        named = [*config.llms, config.controls.llm, writer(config)]
+    for name in dict.fromkeys(asked_llm(config, name) for name in named):
         llm = config.llm_definitions[name]
         key = f"llm_definitions.{name}"
         if llm.kind == "api" and llm.base_url:
@@ -96,8 +98,6 @@ def _machine(config: Config, results: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(parent).free / 2**30
     yield free > 2, f"results: {free:.0f} GiB free"
     gpus = gpu_names()
-    cpu_fits = config.train.precision == "fp32"
-    yield (
-        bool(gpus) or cpu_fits,
-        f"train.precision: {config.train.precision} on {gpus or 'the CPU'}",
-    )
+    for precision in sorted({train_of(config, loss).precision for loss in config.losses}):
+        fits = bool(gpus) or precision == "fp32"
+        yield fits, f"train.precision: {precision} on {gpus or 'the CPU'}"

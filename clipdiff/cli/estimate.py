@@ -11,15 +11,17 @@ from rich.table import Table
 
 from clipdiff.cli import options as o
 from clipdiff.config import Config, load_config
+from clipdiff.config.entries import asked_llm, train_of
 from clipdiff.config.sections import LLM
 from clipdiff.errors import ClipdiffError
 from clipdiff.files import read_parquet
-from clipdiff.grid import Results, control_llms, trained_variants
+from clipdiff.grid import Results, trained_variants
 
 WORDS_TO_TOKENS = 1.4  # where the tokenizer is not here
 CAPTION = "a photo of two people who sit at a table with a cup of coffee"  # before there are pairs
 SAMPLE = 200  # pairs
 ANSWER_SHARE = 0.5  # of max_new_tokens
+TEXT_TOKENS = 35  # of a training text
 PROCESS_SECONDS = 12  # starting Python, torch and DeepSpeed once a job
 EFFICIENCY = 0.3  # of the measured matrix-product speed, for small batches and the rest
 
@@ -31,8 +33,9 @@ def command(
     chosen = load_config(*config)
     speed = _matmul_flops()
     pairs = Results(results).pairs
-    rows = [_generation(chosen, name, speed, pairs) for name in chosen.llms]
-    rows += [_training(chosen, speed)]
+    asked = dict.fromkeys(asked_llm(chosen, name) for name in chosen.llms)
+    rows = [_generation(chosen, name, speed, pairs) for name in asked]
+    rows += [_training(chosen, loss, speed) for loss in chosen.losses]
     table = Table("stage", "jobs", "work", "tokens", "cost", "disk", "hours on this machine")
     for row in rows:
         table.add_row(*row)
@@ -81,27 +84,20 @@ def _prompt_tokens(llm: LLM, table: Path) -> float:
     return sum(counts) / len(counts)
 
 
-def _training(config: Config, speed: float) -> tuple[str, ...]:
-    cells = len(trained_variants(config))
-    texts = config.data.pairs * config.train.epochs
-    steps = math.ceil(config.data.pairs / config.train.batch) * config.train.epochs
-    tokens = texts * 35
+def _training(config: Config, loss: str, speed: float) -> tuple[str, ...]:
+    train, data = train_of(config, loss), config.data
+    cells = sum(variant.loss == loss for variant in trained_variants(config))
+    share = (train.images or data.train_images) / data.train_images
+    pairs = min(round(data.pairs * share**2), train.pairs or data.pairs)
+    steps = math.ceil(pairs / train.batch) * train.epochs
+    name, work = f"train {loss}, evaluate", f"{cells} cells of {steps} steps"
+    tokens = pairs * train.epochs * TEXT_TOKENS
     try:
         towers = _clip_parameters(config.clip.model, config.clip.pretrained)
     except (ClipdiffError, RuntimeError, OSError):
-        return (
-            f"train + evaluate ({steps} steps)",
-            str(2 * cells),
-            f"{cells} cells",
-            "",
-            "",
-            "?",
-            "?",
-        )
+        return name, str(2 * cells), work, "", "", "?", "?"
     disk = f"{4 * sum(towers) * cells / 2**30:.1f} GiB"
     hours = _hours(6 * towers[1] * tokens * cells, speed, 2 * cells)
-    name = f"train + evaluate ({steps} steps a cell)"
-    work = f"{cells} cells ({len(control_llms(config))} control rows)"
     return name, str(2 * cells), work, f"{tokens * cells / 1e6:.0f} M", "", disk, hours
 
 

@@ -26,10 +26,7 @@ def command(
     if questions:
         judge_answers(chosen, files.questions, files.answers(llm), files.evaluation_texts / llm)
         return
-    if llm == "captions":
-        source = None
-    elif llm.startswith("shuffled-"):
+    source = files.generations(chosen.answers) if chosen.answers else None
+    if llm.startswith("shuffled-"):
         source = files.differences(llm.removeprefix("shuffled-"))
-    else:
-        source = files.generations(llm)
     filter_differences(chosen, files.captions, files.pairs, source, files.differences(llm))

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from clipdiff.config.sections import Config, SetName
+from clipdiff.config.entries import asked_llm, train_of, writer
+from clipdiff.config.sections import Config, Data, SetName, Train
 from clipdiff.errors import ConfigError, did_you_mean
-from clipdiff.grid import writer
 
 OWN_SPLITS = ("train", "validation", "test")
 RESERVED = ("pretrained", "captions", "rewritten", "shuffled", "none")
@@ -118,7 +118,7 @@ def _control_faults(config: Config) -> list[str]:
     if name not in known:
         hint = did_you_mean(name, known)
         return [f"controls.llm: got '{name}', allowed: {', '.join(known)}{hint}"]
-    kind = known[name].kind
+    kind = known[asked_llm(config, name)].kind
     if "rewritten" in config.controls.rows and kind in ("masked", "file"):
         return [
             f"controls.llm: '{name}' is of kind '{kind}', which can't rewrite captions; name one "
@@ -127,21 +127,55 @@ def _control_faults(config: Config) -> list[str]:
     return []
 
 
+def _train_faults(key: str, train: Train, data: Data) -> list[str]:
+    faults = [
+        f"{key}.{name}: got {got}, allowed: at most {of} = {most}"
+        for name, got, of, most in (
+            ("images", train.images, "data.train_images", data.train_images),
+            ("pairs", train.pairs, "data.pairs", data.pairs),
+        )
+        if got is not None and got > most
+    ]
+    if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
+        faults.append(
+            f"{key}.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
+            f"at most batch / ranks = {train.batch / train.ranks:g}"
+        )
+    if train.batch < train.ranks:
+        faults.append(f"{key}.batch: got {train.batch}, expected at least ranks ({train.ranks})")
+    return faults
+
+
+def _reuse_faults(config: Config) -> list[str]:
+    faults = []
+    for name, entry in config.llm_definitions.items():
+        if entry.kind != "reuse":
+            continue
+        known = [n for n, it in config.llm_definitions.items() if it.kind != "reuse"]
+        if entry.model not in known:
+            faults.append(
+                f"llm_definitions.{name}.model: got '{entry.model}', allowed for kind 'reuse': "
+                f"{', '.join(known)}{did_you_mean(entry.model, known)}"
+            )
+    return faults
+
+
 def _writer_faults(config: Config) -> list[str]:
     section, known, name = config.evaluate, config.llm_definitions, config.evaluate.writer
     if name is not None and name not in known:
         hint = did_you_mean(name, known)
         return [f"evaluate.writer: got '{name}', allowed: {', '.join(known)}{hint}"]
     asks = section.asks_about_pairs or section.asks_about_classes
-    chosen = known.get(writer(config))
-    if asks and chosen is not None and chosen.kind == "file":
+    if not asks:
+        return []
+    if writer(config) not in known:
+        return [
+            "evaluate.writer: missing, and controls.llm is no entry; allowed: " + ", ".join(known)
+        ]
+    if known[writer(config)].kind == "file":
         return [
             f"evaluate.writer: '{writer(config)}' is of kind 'file' and can't be asked; name an "
             "entry of another kind"
-        ]
-    if asks and chosen is None:
-        return [
-            "evaluate.writer: missing, and controls.llm is no entry; allowed: " + ", ".join(known)
         ]
     return []
 
@@ -163,22 +197,19 @@ def _data_set_faults(config: Config) -> list[str]:
 
 
 def _consistency_faults(config: Config) -> list[str]:
-    faults = _control_faults(config) + _writer_faults(config)
+    faults = _reuse_faults(config)
+    if not faults:  # who is asked is known
+        faults += _control_faults(config) + _writer_faults(config)
     faults += [
         f"llm_definitions.{name}: the name is reserved"
         for name in config.llm_definitions
         if name in RESERVED
     ]
-    train, data, most = config.train, config.data, config.data.train_images
-    if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
-        faults.append(
-            f"train.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
-            f"at most train.batch / train.ranks = {train.batch / train.ranks:g}"
-        )
-    if train.batch < train.ranks:
-        faults.append(
-            f"train.batch: got {train.batch}, expected at least train.ranks ({train.ranks})"
-        )
+    data, most = config.data, config.data.train_images
+    faults += _train_faults("train", config.train, data)
+    for name, entry in config.loss_definitions.items():
+        if entry.train.model_fields_set:
+            faults += _train_faults(f"loss_definitions.{name}.train", train_of(config, name), data)
     if data.source == "table" and not data.table:
         faults.append("data.table: missing; expected the path of a CSV or Parquet file")
     faults += _data_set_faults(config)

@@ -6,7 +6,9 @@ Raise a stage's ``version`` when its code changes what it writes: Snakemake then
 from typing import Any, Literal
 
 from clipdiff.config import sections as s
-from clipdiff.grid import Variant, text_llm, writer
+from clipdiff.config.entries import answers_of, asked_llm, filter_of, text_llm, train_of, writer
+from clipdiff.errors import ConfigError
+from clipdiff.grid import Variant
 
 
 class PrepareSettings(s.Section):
@@ -34,10 +36,14 @@ class GenerateSettings(s.Section):
 
 
 class FilterSettings(s.Section):
-    """Settings of ``clipdiff filter``; ``llm`` is a row name of the table."""
+    """Settings of ``clipdiff filter``; ``llm`` is a row name of the table.
+
+    ``answers`` names the generations that its texts are made of; None for ``captions``.
+    """
 
     version: int = 2
     llm: str
+    answers: str | None
     filter: s.Filter
     clip: s.Clip
     seed: int
@@ -82,7 +88,11 @@ class EvaluateSettings(s.Section):
 
 
 class GatherSettings(s.Section):
-    """Settings of ``clipdiff gather``; ``prices`` are those of the entries that have one."""
+    """Settings of ``clipdiff gather``.
+
+    ``prices`` are those of the entries that have one; ``answers`` says who was asked for the texts
+    of each of ``llms``.
+    """
 
     version: int = 2
     llms: list[str]
@@ -92,6 +102,7 @@ class GatherSettings(s.Section):
     evaluate: s.Evaluate
     gather: s.Gather
     prices: dict[str, s.Price]
+    answers: dict[str, str]
 
 
 def prepare_settings(config: s.Config) -> PrepareSettings:
@@ -105,8 +116,15 @@ def embed_settings(config: s.Config) -> EmbedSettings:
 
 
 def generate_settings(config: s.Config, llm: str) -> GenerateSettings:
-    """Slice for ``generate``; ``llm`` is an entry name or ``rewritten-<entry>``."""
-    entry = llm.removeprefix("rewritten-")
+    """Slice for ``generate``; ``llm`` is an entry name or ``rewritten-<entry>``.
+
+    Raises:
+        ConfigError: nothing is asked for that row, as it takes what others have answered.
+    """
+    entry, answers = llm.removeprefix("rewritten-"), answers_of(config, llm)
+    if answers != llm:
+        whose = f"; it takes the answers of '{answers}': name that" if answers else ""
+        raise ConfigError(f"--llm: no LLM is asked for '{llm}' itself{whose}")
     return GenerateSettings(
         llm=llm,
         task="difference" if entry == llm else "rewrite",
@@ -117,7 +135,13 @@ def generate_settings(config: s.Config, llm: str) -> GenerateSettings:
 
 def filter_settings(config: s.Config, llm: str) -> FilterSettings:
     """Slice for ``filter``."""
-    return FilterSettings(llm=llm, filter=config.filter, clip=config.clip, seed=config.data.seed)
+    return FilterSettings(
+        llm=llm,
+        answers=answers_of(config, llm),
+        filter=filter_of(config, llm),
+        clip=config.clip,
+        seed=config.data.seed,
+    )
 
 
 def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
@@ -128,7 +152,7 @@ def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
         seed=int(variant.seed),
         clip=config.clip,
         loss=config.loss_definitions[variant.loss],
-        train=config.train,
+        train=train_of(config, variant.loss),
     )
 
 
@@ -141,7 +165,7 @@ def questions_settings(config: s.Config) -> QuestionsSettings:
 
 def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
     """Slice for ``evaluate``."""
-    trained = not variant.is_pretrained and config.train.trainable in ("image", "both")
+    trained = not variant.is_pretrained and train_of(config, variant.loss).trains_images
     return EvaluateSettings(
         llm=variant.llm,
         loss_name=variant.loss,
@@ -165,4 +189,5 @@ def gather_settings(config: s.Config) -> GatherSettings:
         evaluate=config.evaluate,
         gather=config.gather,
         prices={name: entry.price for name, entry in entries.items() if entry.price},
+        answers={name: asked_llm(config, name) or name for name in config.llms},
     )

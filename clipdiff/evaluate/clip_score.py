@@ -6,6 +6,7 @@ would give every cell the same number.
 
 import logging
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ class ClipScore:
     scores the caption on it. ``retrieval_ref``: the RefCLIPScore of the same, whose reference is
     the caption that the found picture has. ``edit``: the embedding of a caption plus that of a
     text that says how a target differs from it finds a picture; the judge scores the target's
-    caption on it. ``own``: the cell's own score of each caption on its own picture.
+    caption on it. ``edit_unclip``: the same, on pictures that unCLIP makes of the first of these
+    embeddings. ``own``: the cell's own score of each caption on its own picture.
     """
 
     def __init__(self, split: Split, settings: Evaluate):
@@ -77,6 +79,8 @@ class ClipScore:
         self.edit_rows, self.edit_texts = choose_edits(split, settings)
         sources, targets = split.image_ids[self.edit_rows].T
         self.edit_items = Items(np.arange(len(sources)), sources, targets)
+        self.unclip = settings.unclip
+        self.seeds = picture_seeds(split.name, len(sources), settings.seed)
 
     def texts(self) -> list[str]:
         """Captions as queries and as scored, and the edits."""
@@ -87,7 +91,7 @@ class ClipScore:
         return self.scored
 
     def measure(self, view: View, reference: View) -> list[Metric]:
-        """Return retrieval, retrieval_ref, edit (where the split has attributes) and own."""
+        """Return retrieval, retrieval_ref, own and, where the split has attributes, the edits."""
         queries = view.text_embeds.of(self.captions)
         judged = reference.text_embeds.of(self.scored)
         own = clip_score(view.text_embeds.of(self.scored), view.image_embeds)
@@ -97,15 +101,31 @@ class ClipScore:
         metrics = [
             Metric(TASK, "retrieval", _array(clip_score(judged, found)), self.items, kept=True),
             Metric(TASK, "retrieval_ref", _array(referred), self.items, kept=True),
-            Metric(TASK, "own", _array(own), self.items, kept=True),
         ]
         if self.edit_texts:
             sources, targets = torch.from_numpy(self.edit_rows).T
             edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
             found = reference.image_embeds[retrieve(edited, view.image_embeds)]
             scores = _array(clip_score(judged[targets], found))
-            metrics.insert(2, Metric(TASK, "edit", scores, self.edit_items, kept=True))
-        return metrics
+            metrics.append(Metric(TASK, "edit", scores, self.edit_items, kept=True))
+            metrics.extend(self._painted(edited, judged[targets], reference))
+        return [*metrics, Metric(TASK, "own", _array(own), self.items, kept=True)]
+
+    def _painted(self, edited: Tensor, judged: Tensor, reference: View) -> Iterator[Metric]:
+        """Yield edit_unclip, if unCLIP paints for the judge."""
+        if reference.paint is None:
+            return
+        first = slice(self.unclip.edits)
+        painted = reference.paint(edited[first], self.seeds[first])
+        scores = _array(clip_score(judged[first], painted.image_embeds))
+        edits = zip(self.edit_rows[first], self.edit_texts[first], scores, strict=True)
+        legends = [
+            f"{self.captions[source]}\n+ {text}\n= {self.captions[target]} ({score:.2f})"
+            for (source, target), text, score in edits
+        ]
+        shown = list(zip(painted.pictures, legends, strict=True))[: self.unclip.shown]
+        items = self.edit_items.take(first)
+        yield Metric(TASK, "edit_unclip", scores, items, kept=True, shown=shown)
 
 
 def retrieve(queries: Tensor, image_embeds: Tensor) -> Tensor:
@@ -159,6 +179,15 @@ def _written_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[s
 def _generator(split: Split, settings: Evaluate) -> np.random.Generator:
     stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
     return np.random.default_rng(stream)
+
+
+def picture_seeds(split: str, count: int, seed: int) -> list[int]:
+    """Return a random seed for the picture of each edit: every cell's are the same."""
+    stream = [seed % 2**32, zlib.crc32(split.encode()), zlib.crc32(b"unclip")]
+    return [
+        int(np.random.SeedSequence([*stream, item]).generate_state(1, np.uint64)[0])
+        for item in range(count)
+    ]
 
 
 def _differing(codes: np.ndarray, source: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from PIL.Image import Image
 from torch import Tensor
 
 from clipdiff.config.sections import Evaluate
@@ -45,15 +46,26 @@ class TextEmbeds:
 
 
 @dataclass(frozen=True)
+class Painted:
+    """N pictures made of embeddings, and the image_embeds (N, D) that the judge makes of them."""
+
+    pictures: list[Image]
+    image_embeds: Tensor
+
+
+@dataclass(frozen=True)
 class View:
     """What one model makes of one split: image_embeds (n, D) float32 in the split's order.
 
     ``validation_embeds`` (v, D) are those of the split on which a task makes its choices.
+    ``paint``, for a judge where ``evaluate.unclip`` is set, turns embeddings (N, D) of the cell
+    into pictures, each from a random seed of its own.
     """
 
     text_embeds: TextEmbeds
     image_embeds: Tensor
     validation_embeds: Tensor | None = None
+    paint: Callable[[Tensor, Sequence[int]], Painted] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from PIL.Image import Image
 
 from clipdiff.config.sections import Evaluate
 from clipdiff.stats.bootstrap import Interval, grouped_mean, image_bootstrap
@@ -22,7 +23,7 @@ class Items:
     image_id_1: np.ndarray
     image_id_2: np.ndarray | None = None
 
-    def take(self, rows: np.ndarray) -> "Items":
+    def take(self, rows: np.ndarray | slice) -> "Items":
         """Return some of the items."""
         second = None if self.image_id_2 is None else self.image_id_2[rows]
         return Items(self.ids[rows], self.image_id_1[rows], second)
@@ -33,7 +34,7 @@ class Metric:
     """One metric of one task: the mean of its items' values, or of its groups' means.
 
     ``kept``: the items go into the items file. ``stderr`` and ``interval``, where a task knows
-    better, stand in for the bootstrap's.
+    better, stand in for the bootstrap's. ``shown`` are pictures to look at, with their captions.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Metric:
     stderr: float | None = None
     interval: Interval | None = None
     higher_is_better: bool = True
+    shown: Sequence[tuple[Image, str]] = ()
 
     @property
     def value(self) -> float:

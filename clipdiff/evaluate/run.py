@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,9 @@ from clipdiff.errors import ConfigError
 from clipdiff.evaluate.inputs import Inputs, read_inputs
 from clipdiff.evaluate.registry import Task, TextEmbeds, View, make_task
 from clipdiff.evaluate.results import item_rows, metric_row
+from clipdiff.evaluate.sheet import sheet_path, write_sheet
 from clipdiff.evaluate.splits import Split
+from clipdiff.evaluate.unclip import Painter
 from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import write_json, write_parquet
 from clipdiff.grid import text_tables
@@ -57,6 +60,8 @@ def evaluate(
     inputs = read_inputs(captions, embeds, settings.evaluate.splits, clip)
     tasks = _make_tasks(settings, inputs, clip, texts)
     reference = _reference_views(settings, clip, inputs, tasks)
+    if settings.evaluate.unclip is not None:
+        reference = _with_paint(settings, inputs, reference, tasks)
     metric_rows, item_tables = [], []
     wanted = _distinct(text for _, task in tasks for text in task.texts())
     for weights, state in weight_settings(pretrained, model, settings.evaluate.wise_alphas):
@@ -71,6 +76,8 @@ def evaluate(
                 metric_rows.append(metric_row(metric, split.name, weights, settings.evaluate))
                 if metric.kept:
                     item_tables.append(item_rows(metric, split.name, weights))
+                if metric.shown:
+                    write_sheet(sheet_path(metrics, split.name, weights), metric.shown)
         log.info("%s: measured %d tasks", weights, len(tasks))
     if not item_tables:
         raise ConfigError(
@@ -125,6 +132,20 @@ def _reference_views(
     text_embeds = TextEmbeds(texts, encode_texts(judge, texts))
     image_embeds = embed_images(judge, inputs.pictures, settings.reference_clip.batch)
     return _views(settings, inputs, text_embeds, image_embeds)
+
+
+def _with_paint(
+    settings: EvaluateSettings,
+    inputs: Inputs,
+    reference: dict[str, View],
+    tasks: list[tuple[Split, Task]],
+) -> dict[str, View]:
+    """Let unCLIP paint for the judge, whose weights stay: the cell's CLIP changes its own."""
+    if not any(task.reference_texts() for _, task in tasks):
+        log.warning("evaluate.unclip: no effect, as no task has a judge; add clip_score")
+        return reference
+    painter = Painter(settings.evaluate.unclip, inputs, load_clip(settings.reference_clip))
+    return {name: replace(view, paint=painter.paint) for name, view in reference.items()}
 
 
 def _views(

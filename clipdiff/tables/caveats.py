@@ -139,8 +139,8 @@ def limits(settings: GatherSettings, effects: Sequence[Effect]) -> list[str]:
         "The two ends of a ranking are picked after looking, so the distance between them is "
         "somewhat larger than on new pictures. Their p is corrected for that, their interval is "
         "not.",
-        "An LLM stands for its texts as they reached training: its prompt, and how many the filter "
-        "kept, are part of it.",
+        "A name stands for its whole entry: an LLM for its prompt and for what the filter kept of "
+        "its texts, a loss for the training settings that its entry changes.",
         "Holm's correction is over what is compared in one metric, split and weight setting, and "
         "for a metric's answer over its splits; over the metrics nothing is corrected.",
         "All runs finetune one CLIP on one set of pairs; another may rank LLMs and losses "

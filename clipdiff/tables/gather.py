@@ -42,7 +42,8 @@ def gather(settings: GatherSettings, root: Path) -> None:
     summary = summarise(settings, long, tests)
     rows = list(dict.fromkeys(v.llm for v in variants if not v.is_pretrained))
     costs = job_costs(root / "benchmarks")
-    texts = describe_texts(files, rows, settings.prices, generation_seconds(costs))
+    seconds = generation_seconds(costs)
+    texts = describe_texts(files, rows, settings.answers, settings.prices, seconds)
     tables = {"metrics": long, "tests": tests, "summary": summary, "llms": texts}
     write_tables(settings, tables, root / "tables")
     log.info("tables: %d rows of %d variants", len(long), len(variants))

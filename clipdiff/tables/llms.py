@@ -18,6 +18,7 @@ TOKENS = ("prompt_tokens", "completion_tokens")
 def describe_texts(
     files: Results,
     llms: Sequence[str],
+    answers: Mapping[str, str],
     prices: Mapping[str, Price],
     seconds: Mapping[str, float],
 ) -> pd.DataFrame:
@@ -33,15 +34,23 @@ def describe_texts(
     ``rows_per_second`` counts the loading of the model, too, and what a rerun found there already.
     One column a drop reason counts its rows.
 
+    Args:
+        files: the results.
+        llms: row names.
+        answers: who was asked for the texts of each LLM of the grid.
+        prices: of the LLMs that have one.
+        seconds: wall seconds in which each LLM was asked.
+
     Raises:
-        DataError: a differences file is missing, truncated or lacks a column.
+        DataError: a file is missing, truncated or lacks a column.
     """
     rows, pairs = [], read_parquet(files.pairs, ("pair_id", "caption_1", "caption_2"))
     for llm in llms:
         texts = read_parquet(files.differences(llm), (*COLUMNS, *TOKENS))
         row = _describe(llm, texts, prices.get(llm))
-        if files.swaps(llm).is_file():  # controls have none
-            swaps = read_parquet(files.swaps(llm), ("pair_id", "text"))
+        asked = files.swaps(answers.get(llm, llm))
+        if asked.is_file():  # controls have none
+            swaps = read_parquet(asked, ("pair_id", "text"))
             row["swap_consistency"] = swap_consistency(texts, swaps, pairs)
         rows.append(row)
     table = pd.DataFrame(rows)

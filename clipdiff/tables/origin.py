@@ -107,7 +107,9 @@ def _training_texts(origin: Origin, files: Results, llm: str) -> None:
     source = llm.removeprefix("shuffled-")
     if not files.generations(source).is_file():
         if row_kind(llm) == "cell":
-            origin.warnings.append(f"{files.generations(source)}: not there, so no LLM is known")
+            origin.facts.append(
+                ("answers", "none of its own: texts of a file, or another entry's answers")
+            )
         return
     asked = read_parquet(files.generations(source), ASKED)
     known = {name: ", ".join(map(str, pd.unique(asked[name]))) for name in ASKED}

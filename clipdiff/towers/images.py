@@ -27,9 +27,18 @@ def load_pictures(clip: LoadedClip, pictures: pd.DataFrame) -> Tensor:
     Raises:
         DataError: a picture is missing or unreadable; names its row and image id.
     """
+    return torch.stack([clip.preprocess(picture) for picture in open_pictures(pictures)])
+
+
+def open_pictures(pictures: pd.DataFrame) -> Iterator[Image.Image]:
+    """Decode the same pictures one by one, as RGB and in their own size.
+
+    Raises:
+        DataError: a picture is missing or unreadable; names its row and image id.
+    """
     columns = (pictures.index, pictures["image_id"], pictures["image"], pictures["path"])
-    rows = zip(*columns, strict=True)
-    return torch.stack([clip.preprocess(_decode(*cell)) for cell in rows])
+    for row in zip(*columns, strict=True):
+        yield _decode(*row)
 
 
 def embed_images(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Tensor:
@@ -52,9 +61,13 @@ def embed_images(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Tensor
 def embed_batches(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Iterator[Tensor]:
     """Yield the same image_embeds, (batch, D) at a time, for a caller that shows progress."""
     for start in range(0, len(pictures), batch):
-        part = load_pictures(clip, pictures.iloc[start : start + batch]).to(clip.device)
-        with torch.inference_mode():
-            yield normalize(clip.model.encode_image(part).float(), dim=1).cpu()
+        yield embed_pictures(clip, load_pictures(clip, pictures.iloc[start : start + batch]))
+
+
+@torch.inference_mode()
+def embed_pictures(clip: LoadedClip, pictures: Tensor) -> Tensor:
+    """Return image_embeds (n, D) of preprocessed pictures (n, 3, H, W), likewise."""
+    return normalize(clip.model.encode_image(pictures.to(clip.device)).float(), dim=1).cpu()
 
 
 def _decode(row: int, image_id: int, data: bytes | None, path: str | None) -> Image.Image:

@@ -58,13 +58,15 @@ def train(
     ranks, device = start_ranks()
     _check_ranks(settings, ranks)
     clip = load_clip(settings.clip, device)
-    data = read_training_data(clip, differences, embeds)
+    data = read_training_data(
+        clip, differences, embeds, settings.train.images, settings.train.pairs
+    )
     log.info(
         "%d pairs of %d pictures, texts of %d tokens at most",
         *(len(data.pair_index), len(data.image_ids), data.tokens.shape[1]),
     )
     state = {name: value.cpu().clone() for name, value in clip.model.state_dict().items()}
-    pictures = [captions] if settings.train.trainable in ("image", "both") else []
+    pictures = [captions] if settings.train.trains_images else []
     identity = f"{settings_hash(settings)}-{fingerprint([embeds, differences, *pictures])}"
     with alone(checkpoints) if ranks.rank == 0 else nullcontext():
         kept = Checkpoints(checkpoints, identity, settings.train.keep_checkpoints, ranks)

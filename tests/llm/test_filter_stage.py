@@ -36,7 +36,9 @@ def run(tmp_path):
         answers["prompt_tokens"], answers["completion_tokens"] = 30, 10
         if texts:
             pd.DataFrame(answers).to_parquet(tmp_path / "answers.parquet")
-        chosen = FilterSettings(llm=llm, filter=Filter(), clip=Clip(model=clip), seed=0)
+        chosen = FilterSettings(
+            llm=llm, answers=llm, filter=Filter(), clip=Clip(model=clip), seed=0
+        )
         inputs = tmp_path / "captions.parquet", tmp_path / "pairs.parquet"
         path = tmp_path / f"{llm}.parquet"
         filter_differences(chosen, *inputs, source and tmp_path / source, path)

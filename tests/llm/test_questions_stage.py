@@ -40,7 +40,7 @@ def judging():
     clip = load_config("config.yaml").clip
 
     def make(**changes):
-        return FilterSettings(llm="x", filter=Filter(**changes), clip=clip, seed=0)
+        return FilterSettings(llm="x", answers="x", filter=Filter(**changes), clip=clip, seed=0)
 
     return make
 

@@ -156,7 +156,7 @@ def test_llm_table_counts_what_was_written(built, tables):
 def test_what_answers_cost(built):
     price = Price(input=1, output=2)
     table = describe_texts(
-        built.files, ["bert", "llama2"], {"bert": price}, {"bert": 2.5}
+        built.files, ["bert", "llama2"], {}, {"bert": price}, {"bert": 2.5}
     ).set_index("llm")
     asked = len(read_parquet(built.files.differences("bert")))
     assert table.loc["bert", "cost"] == pytest.approx(asked * (40 + 2 * 20) / 1e6)
@@ -172,7 +172,7 @@ def test_texts_of_no_llm_that_were_all_kept_have_no_tokens(built, tmp_path):
     none = pd.array([pd.NA] * len(written), dtype="Int64")
     written = written.assign(prompt_tokens=none, completion_tokens=none)
     write_parquet(files.differences("captions"), written[written["kept"]])
-    (found,) = describe_texts(files, ["captions"], {}, {}).to_dict("records")
+    (found,) = describe_texts(files, ["captions"], {}, {}, {}).to_dict("records")
     assert math.isnan(found["prompt_tokens"])  # None could not be told from a number in the report
     assert math.isnan(found["completion_tokens"])
 

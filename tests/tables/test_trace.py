@@ -97,7 +97,7 @@ def test_what_does_not_fit_together_is_told(traced):
     ):
         assert text in found
     traced.files.generations("bert").unlink()
-    assert "no LLM is known" in trace(traced)
+    assert "answers: none of its own" in trace(traced)
 
 
 @pytest.mark.parametrize(

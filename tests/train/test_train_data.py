@@ -42,6 +42,13 @@ def test_pairs_texts_and_embeddings_belong_together(bench, clip, read):
     assert data.lengths.tolist() == (whole > 0).sum(1).tolist()
 
 
+def test_too_few_pictures_for_a_pair_is_an_error(bench, clip):
+    where = bench.files.differences("bert"), bench.files.image_embeds
+    assert len(read_training_data(clip, *where, images=6).image_ids) <= 6
+    with pytest.raises(DataError, match=r"no kept row is of the 1 pictures of train\.images"):
+        read_training_data(clip, *where, images=1)
+
+
 def test_equal_texts_share_an_id(bench, read):
     texts = ["a red fox", "two owls"] * (len(bench.differences) // 2)
     ids = read(bench.differences.assign(difference=texts)).text_ids

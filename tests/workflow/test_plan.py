@@ -81,6 +81,12 @@ def test_a_users_own_texts_are_inputs(tmp_path: Path) -> None:
     assert jobs(text, "evaluate") == 46
 
 
+def test_ablations_are_cells(tmp_path: Path) -> None:
+    root = Path.cwd()
+    text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/ablations.yaml")
+    assert (jobs(text, "train"), jobs(text, "filter"), jobs(text, "generate")) == (26, 2, 1)
+
+
 def test_single_preset_narrows_the_grid(tmp_path: Path) -> None:
     root = Path.cwd()
     text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/single.yaml")

@@ -99,6 +99,29 @@ def test_editing_the_margin_reruns_hinge_cells_only(checkout: Checkout, tmp_path
     assert counts == {"train": 7, "evaluate": 7, "gather": 1, "all": 1, "total": 16}
 
 
+def test_an_ablation_is_one_more_cell(checkout: Checkout, tmp_path: Path) -> None:
+    preset = tmp_path / "ablation.yaml"
+    preset.write_text(
+        "llms: [llama2, gpt3, bert, t5, unfiltered]\n"
+        "losses: [contrastive, hinge, hinge_both]\n"
+        "evaluate: {tasks: [linear_probe, zero_shot]}\n"
+        "llm_definitions: {unfiltered: {kind: reuse, model: llama2, filter: {enabled: false}}}\n"
+        "loss_definitions: {hinge_both: {kind: hinge, train: {trainable: both, pairs: 64}}}\n"
+    )
+    answers = checkout.results / "generations/llama2.parquet"
+    asked = answers.stat().st_mtime_ns
+    cell = "unfiltered/hinge_both/seed0"
+    checkout.snakemake(f"results/metrics/{cell}.json", presets=(preset,))
+    assert answers.stat().st_mtime_ns == asked
+    differences = pd.read_parquet(checkout.results / "differences/unfiltered.parquet")
+    assert differences["kept"].all()
+    written = json.loads((checkout.results / f"metrics/{cell}.json").read_text())["rows"]
+    assert {row["task"] for row in written} == {"linear_probe", "zero_shot"}
+    told = json.loads((checkout.results / f"models/{cell}/provenance.json").read_text())
+    assert told["settings"]["train"]["trainable"] == "both"
+    assert told["settings"]["train"]["pairs"] == 64
+
+
 def test_one_cell_made_again_gives_the_same_numbers(checkout: Checkout) -> None:
     metrics = checkout.results / f"metrics/{CELL}.json"
     before = json.loads(metrics.read_text())["rows"]

@@ -6,7 +6,13 @@ from pydantic import Field
 
 from clipdiff.config.sections.base import Clip, EntryName, Fraction, Positive, Section
 from clipdiff.config.sections.data import Data, EvaluationSet, SetName
-from clipdiff.config.sections.evaluation import Evaluate, Gather, SplitSettings, TaskName
+from clipdiff.config.sections.evaluation import (
+    Evaluate,
+    Gather,
+    SplitSettings,
+    TaskName,
+    Unclip,
+)
 from clipdiff.config.sections.llms import LLM, Filter, Generate, Price
 from clipdiff.config.sections.training import Loss, Train
 
@@ -31,6 +37,7 @@ __all__ = [
     "SplitSettings",
     "TaskName",
     "Train",
+    "Unclip",
 ]
 
 

@@ -1,6 +1,6 @@
 """What all sections share: their base, common types, and how a CLIP is named."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -13,6 +13,16 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are not guessed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changed_by(self, changes: "Section") -> Self:
+        """Return this section with the keys that are set in ``changes``."""
+        return self.model_copy(update={k: getattr(changes, k) for k in changes.model_fields_set})
+
+
+def without_defaults(schema: dict[str, Any]) -> None:
+    """Take the defaults out of a model's JSON schema: keys that are not set change nothing."""
+    for key in schema["properties"].values():
+        key.pop("default", None)
 
 
 class Clip(Section):

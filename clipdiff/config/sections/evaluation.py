@@ -27,6 +27,25 @@ class SplitSettings(Section):
     validation: str | None = None
 
 
+class Unclip(Section):
+    """The decoder that turns edited embeddings into pictures.
+
+    It fits the CLIP whose image embeddings it was trained on, and no other.
+    """
+
+    model: str = Field(
+        description="folder or hub name of a diffusers StableUnCLIPImg2ImgPipeline, trained on the "
+        "image embeddings of clip.model: stable-diffusion-2-1-unclip on ViT-H-14 "
+        "laion2b_s32b_b79k, its -small on ViT-L-14-quickgelu openai"
+    )
+    edits: Positive = Field(50, description="the first so many of the split's edits")
+    steps: Positive = Field(20, description="denoising steps a picture")
+    guidance: float = Field(10.0, ge=1, description="classifier-free guidance; 1 is none")
+    noise_level: int = Field(0, ge=0, description="noise on the embedding, of the decoder's steps")
+    batch: Positive = Field(8, description="pictures decoded at once")
+    shown: int = Field(12, ge=0, description="pictures kept to look at, a split and weights")
+
+
 class Evaluate(Section):
     """What is measured, once a cell."""
 
@@ -83,6 +102,9 @@ class Evaluate(Section):
     shots: Positive = Field(16, description="linear probe: training pictures a class")
     score_prefix: str = Field("", description="text before a caption in CLIP-Score")
     edits: Positive = Field(500, description="edit CLIP-Score items a split")
+    unclip: Unclip | None = Field(
+        None, description="edit CLIP-Score of pictures that unCLIP makes too; null: found ones only"
+    )
     resamples: Positive = Field(1000, description="bootstrap resamples over images")
     confidence: float = Field(0.95, gt=0, lt=1)
     seed: int = 0

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from clipdiff.config.sections.base import Fraction, Positive, Section
+from clipdiff.config.sections.base import Fraction, Positive, Section, without_defaults
 
 
 class Price(Section):
@@ -18,12 +18,29 @@ class Price(Section):
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
 
 
+class Filter(Section):
+    """Which differences are kept; every dropped row keeps its reason."""
+
+    enabled: bool = True
+    min_words: Positive = 4
+    max_repeat: Fraction = Field(0.5, description="largest share of repeated 3-grams")
+    min_compression: Fraction = Field(0.25, description="smallest zlib size / text size")
+    require_both: bool = Field(True, description="drop texts that mention one picture only")
+
+
+class FilterChanges(Filter):
+    """What an entry changes of the section ``filter``: the keys that are set."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
+
 class LLM(Section):
     """One entry of ``llm_definitions``: a model that writes differences."""
 
-    kind: Literal["causal", "vllm", "api", "seq2seq", "masked", "file"]
+    kind: Literal["causal", "vllm", "api", "seq2seq", "masked", "file", "reuse"]
     model: str = Field(
-        description="hub name, folder, or the server's name of the model; a table for `file`"
+        description="hub name, folder, or the server's name of the model; a table for `file`; "
+        "for `reuse` the entry whose answers are filtered again"
     )
     revision: str | None = None
     prompt: str = Field("plain", description="a file of clipdiff/llm/prompts, without .yaml")
@@ -44,6 +61,11 @@ class LLM(Section):
     requests_per_minute: Positive | None = Field(None, description="`api`: most requests sent")
     tokens_per_minute: Positive | None = Field(None, description="`api`: most tokens, in and out")
     price: Price | None = Field(None, description="`api`: for estimates and generate.max_cost")
+    filter: FilterChanges = Field(
+        default_factory=FilterChanges,
+        exclude=True,  # it does not change what the model is asked
+        description="keys of the section filter that differ for this entry's answers",
+    )
 
 
 class Generate(Section):
@@ -63,13 +85,3 @@ class Generate(Section):
     max_tokens_total: Positive | None = Field(
         None, description="an LLM stops here, prompts and answers together, over all runs"
     )
-
-
-class Filter(Section):
-    """Which differences are kept; every dropped row keeps its reason."""
-
-    enabled: bool = True
-    min_words: Positive = 4
-    max_repeat: Fraction = Field(0.5, description="largest share of repeated 3-grams")
-    min_compression: Fraction = Field(0.25, description="smallest zlib size / text size")
-    require_both: bool = Field(True, description="drop texts that mention one picture only")

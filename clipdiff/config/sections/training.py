@@ -2,21 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from clipdiff.config.sections.base import Fraction, Positive, Section
-
-
-class Loss(Section):
-    """One entry of ``loss_definitions``."""
-
-    kind: Literal["contrastive", "squared", "hinge"]
-    logit_scale: float = Field(1.0, gt=0, le=100, description="contrastive: inverse temperature")
-    learn_logit_scale: bool = False
-    normalize: bool = Field(False, description="squared: compare with the normalised difference")
-    margin: float = Field(0.2, gt=0, description="hinge")
-    negatives: Literal["all", "hardest", "reversed"] = Field("all", description="hinge")
-    mask_duplicates: bool = Field(True, description="equal texts in a batch are no negatives")
+from clipdiff.config.sections.base import Fraction, Positive, Section, without_defaults
 
 
 class Train(Section):
@@ -25,6 +13,10 @@ class Train(Section):
     trainable: Literal["transformer", "text", "image", "both"] = "transformer"
     batch: Positive = Field(128, description="pairs a step over all ranks; negatives are global")
     micro_batch: Positive | None = Field(None, description="null: the share of a rank")
+    pairs: Positive | None = Field(None, description="most pairs trained on, at random; null: all")
+    images: int | None = Field(
+        None, ge=2, description="only pairs of so many pictures, at random; null: of all"
+    )
     epochs: Positive = 4
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = Field(gt=0)
@@ -41,3 +33,33 @@ class Train(Section):
     keep_checkpoints: Positive = 1
     log_every: Positive = 10
     threads: Positive = Field(1, description="CPU threads a rank; fixed, so that runs repeat")
+
+    @property
+    def trains_images(self) -> bool:
+        """Whether the image tower trains, so that cached image_embeds are no longer the cell's."""
+        return self.trainable in ("image", "both")
+
+
+class TrainChanges(Train):
+    """What an entry changes of the section ``train``: the keys that are set, none required."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
+    lr: float = Field(default_factory=float, gt=0)  # not required here; never read unset
+
+
+class Loss(Section):
+    """One entry of ``loss_definitions``."""
+
+    kind: Literal["contrastive", "squared", "hinge"]
+    logit_scale: float = Field(1.0, gt=0, le=100, description="contrastive: inverse temperature")
+    learn_logit_scale: bool = False
+    normalize: bool = Field(False, description="squared: compare with the normalised difference")
+    margin: float = Field(0.2, gt=0, description="hinge")
+    negatives: Literal["all", "hardest", "reversed"] = Field("all", description="hinge")
+    mask_duplicates: bool = Field(True, description="equal texts in a batch are no negatives")
+    train: TrainChanges = Field(
+        default_factory=TrainChanges,
+        exclude=True,  # what it changes stands in the section of the cell
+        description="keys of the section train that differ for the cells of this entry",
+    )

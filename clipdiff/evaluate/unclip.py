@@ -1,0 +1,158 @@
+"""Pictures that unCLIP makes of edited embeddings, as the judge sees them.
+
+Embeddings are compared after L2 normalisation, but a decoder was trained on them before it. Its
+pipeline holds the CLIP that made them, so a few pictures tell the length that it expects, and
+whether that CLIP is the cell's. (``image_normalizer`` can't: where its mean is 0 and its std 1, as
+for ViT-H-14, it never saw a statistic.)
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from clipdiff.config.sections import Unclip
+from clipdiff.errors import ConfigError, ModelError
+from clipdiff.evaluate.inputs import Inputs
+from clipdiff.evaluate.registry import Painted
+from clipdiff.progress import Progress
+from clipdiff.towers.images import embed_pictures, open_pictures
+from clipdiff.towers.load import LoadedClip
+
+if TYPE_CHECKING:
+    from diffusers import StableUnCLIPImg2ImgPipeline
+
+COMPARED = 32
+SAME_CLIP = 0.9  # mean cosine; rounding and resizing cost 0.01, another CLIP of that width all
+
+
+class Painter:
+    """A ``diffusers.StableUnCLIPImg2ImgPipeline`` that paints embeddings of one CLIP for a judge.
+
+    fp16 on a GPU, else fp32. Pictures are the same whatever they are painted with, to rounding.
+
+    Args:
+        settings: the section ``evaluate.unclip``.
+        inputs: pictures, with image_embeds of the CLIP that the decoder has to fit.
+        judge: the frozen reference CLIP.
+
+    Raises:
+        ModelError: diffusers or the decoder is missing, or it was trained on another CLIP.
+        ConfigError: the decoder knows no such noise level.
+    """
+
+    def __init__(self, settings: Unclip, inputs: Inputs, judge: LoadedClip):
+        self.settings, self.judge = settings, judge
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self.pipeline = load_pipeline(settings.model, dtype).to(self.device)
+        levels = self.pipeline.image_noising_scheduler.config.num_train_timesteps
+        if settings.noise_level >= levels:
+            raise ConfigError(
+                f"evaluate.unclip.noise_level: got {settings.noise_level}, expected less than "
+                f"{levels}, the levels that {settings.model} was trained on"
+            )
+        self.norm = expected_norm(self._own_embeds(inputs))
+
+    def paint(self, image_embeds: Tensor, seeds: Sequence[int]) -> Painted:
+        """Paint embeddings, and embed the pictures by the judge.
+
+        Args:
+            image_embeds: (N, D) float32, L2-normalised, in the space of the decoder's CLIP.
+            seeds: N random seeds.
+
+        Raises:
+            ModelError: a picture has values that are not finite.
+        """
+        pictures: list[Image] = []
+        judged = []
+        with Progress("unCLIP pictures", len(image_embeds)) as progress:
+            for start in range(0, len(image_embeds), self.settings.batch):
+                part = slice(start, start + self.settings.batch)
+                made = self._decode(image_embeds[part] * self.norm, seeds[part])
+                preprocessed = torch.stack([self.judge.preprocess(picture) for picture in made])
+                judged.append(embed_pictures(self.judge, preprocessed))
+                pictures += made
+                progress.advance(len(made))
+        return Painted(pictures, torch.cat(judged))
+
+    def _decode(self, image_embeds: Tensor, seeds: Sequence[int]) -> list[Image]:
+        """Paint embeddings (n, D) of the length that the decoder expects, without a prompt."""
+        # on the CPU, so that a GPU starts from the same noise
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        made = self.pipeline(
+            prompt=[""] * len(seeds),
+            image_embeds=image_embeds.to(self.device, self.pipeline.unet.dtype),
+            num_inference_steps=self.settings.steps,
+            guidance_scale=self.settings.guidance,
+            noise_level=self.settings.noise_level,
+            generator=generators,
+            output_type="pt",
+        ).images  # (n, 3, H, W) in [0, 1]
+        if not made.isfinite().all():
+            raise ModelError(
+                f"evaluate.unclip.model '{self.settings.model}': made pictures that are not "
+                f"finite in {made.dtype}; use a decoder that is made for it, or a smaller guidance"
+            )
+        processor = self.pipeline.image_processor
+        return processor.numpy_to_pil(processor.pt_to_numpy(made))
+
+    def _own_embeds(self, inputs: Inputs) -> Tensor:
+        """Embed a few pictures (n, D) by the decoder's own CLIP, which has to be the cell's."""
+        known = inputs.image_embeds[:COMPARED]
+        width = self.pipeline.image_normalizer.config.embedding_dim
+        if width != known.shape[1]:
+            raise self._misfit(f"image embeddings of width {width}, those here {known.shape[1]}")
+        opened = list(open_pictures(inputs.pictures.iloc[:COMPARED]))
+        pixels = self.pipeline.feature_extractor(images=opened, return_tensors="pt").pixel_values
+        encoder = self.pipeline.image_encoder
+        with torch.inference_mode():
+            own = encoder(pixels.to(self.device, encoder.dtype)).image_embeds.float().cpu()
+        cosine = float(cosine_similarity(own, known).mean())
+        if cosine < SAME_CLIP:
+            raise self._misfit(
+                f"image embeddings of its own image encoder, whose mean cosine with those here "
+                f"is {cosine:.2f}, expected above {SAME_CLIP}"
+            )
+        return own
+
+    def _misfit(self, what: str) -> ModelError:
+        return ModelError(
+            f"evaluate.unclip.model '{self.settings.model}' was trained on {what}: a decoder fits "
+            "one CLIP only; name the decoder of clip.model, or leave evaluate.unclip out"
+        )
+
+
+def expected_norm(image_embeds: Tensor) -> float:
+    """Return the length, as a root mean square, of embeddings (n, D) before L2 normalisation."""
+    return float(image_embeds.norm(dim=1).square().mean().sqrt())
+
+
+def load_pipeline(model: str, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipeline":
+    """Load a decoder from its folder, or by its hub name; safetensors only.
+
+    Raises:
+        ModelError: diffusers is not installed, or there is no such decoder.
+    """
+    try:
+        from diffusers import StableUnCLIPImg2ImgPipeline
+        from diffusers.utils import logging as diffusers_logging
+    except ImportError as error:
+        raise ModelError(
+            f"evaluate.unclip: {error}; run `pip install 'clipdiff[unclip]'`, or leave it out"
+        ) from error
+    diffusers_logging.disable_progress_bar()
+    try:
+        pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(
+            model, dtype=dtype, use_safetensors=True
+        )
+    except Exception as error:  # diffusers, the hub and safetensors share no base class
+        raise ModelError(
+            f"evaluate.unclip.model '{model}' can't be loaded: {error}; expected the folder or hub "
+            "name of a StableUnCLIPImg2ImgPipeline with safetensors weights"
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

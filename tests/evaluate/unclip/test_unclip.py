@@ -1,0 +1,216 @@
+"""Edit CLIP-Score by unCLIP: the real pipeline class with random weights, and what it makes."""
+
+import io
+import sys
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+from clipdiff.config.sections import Clip, Unclip
+from clipdiff.errors import ConfigError, ModelError
+from clipdiff.evaluate.clip_score import ClipScore, clip_score, picture_seeds
+from clipdiff.evaluate.inputs import read_inputs
+from clipdiff.evaluate.registry import TextEmbeds, View
+from clipdiff.evaluate.results import metric_row
+from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
+from clipdiff.evaluate.unclip import Painter, expected_norm
+from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.load import load_clip
+
+SPLITS = ["validation", "test_scenes"]
+SECTION = {"edits": 5, "steps": 2, "batch": 2, "guidance": 3.0, "shown": 3}
+
+
+@pytest.fixture(scope="module")
+def decoder(shared, save_unclip):
+    return save_unclip(shared.root / "decoder", shared.clip)
+
+
+@pytest.fixture
+def section(decoder):
+    return Unclip(model=str(decoder), **SECTION)
+
+
+@pytest.fixture
+def judge(bench):
+    return load_clip(Clip(model=f"local-dir:{bench.clip}"))
+
+
+@pytest.fixture
+def inputs(bench, judge):
+    return read_inputs(bench.captions, bench.embeds, SPLITS, judge)
+
+
+def run(bench, section, **options):
+    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0])
+    return bench.run(settings, **options)
+
+
+def painted(items, split, weights):
+    part = items.query("metric == 'edit_unclip' and split == @split and weights == @weights")
+    return part.reset_index(drop=True)
+
+
+def test_an_edit_is_decoded_and_scored_as_by_hand(bench, section, inputs):
+    """Every step again by the libraries alone, one picture at a time."""
+    from diffusers import StableUnCLIPImg2ImgPipeline
+
+    _, items = run(bench, section)
+    got = painted(items, "test_scenes", "finetuned")
+    task = ClipScore(inputs.splits[1], bench.settings().evaluate)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{bench.clip}")
+    first = bench.table[bench.table["split"] == "validation"]["image"][:32]
+    opened = [preprocess(Image.open(io.BytesIO(data)).convert("RGB")) for data in first]
+    lengths = model.eval().encode_image(torch.stack(opened)).detach().norm(dim=1)
+    cell = load_clip(Clip(model=f"local-dir:{bench.cell}"))
+    pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(section.model)
+    known = bench.table.set_index("image_id")["caption"]
+    for place, item in got.iterrows():
+        texts = [known[item["image_id_1"]], task.edit_texts[place]]
+        query = normalize(encode_texts(cell, texts).sum(0, keepdim=True), dim=1)
+        seed = picture_seeds("test_scenes", 5, 0)[place]
+        picture = pipeline(
+            image_embeds=query * lengths.square().mean().sqrt(),
+            generator=torch.Generator().manual_seed(seed),
+            num_inference_steps=2,
+            guidance_scale=3.0,
+        ).images[0]
+        with torch.no_grad():
+            seen = model.encode_image(preprocess(picture)[None], normalize=True)
+            tokens = open_clip.tokenize([known[item["image_id_2"]]])
+            said = model.encode_text(tokens, normalize=True)
+        assert item["value"] == pytest.approx(2.5 * max(float(seen @ said.T), 0), abs=2e-3)
+    assert got["value"].nunique() > 1
+    assert got["item_id"].tolist() == list(range(5))
+
+
+def test_runs_are_equal_whatever_the_batch_and_add_a_metric_only(bench, section):
+    rows, items = run(bench, section)
+    again, items_again = run(bench, section, name="again")
+    pd.testing.assert_frame_equal(rows, again)
+    pd.testing.assert_frame_equal(items, items_again)
+    _, other = run(bench, section.model_copy(update={"batch": 4}), name="batch")
+    pd.testing.assert_frame_equal(items, other, check_exact=False, atol=2e-3)
+    plain, items_plain = run(bench, None, name="plain")
+    kept = items[items["metric"] != "edit_unclip"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, items_plain)
+    assert len(rows) == len(plain) + len(SPLITS)
+    assert (rows.query("metric == 'edit_unclip'")["n"] == section.edits).all()
+
+
+def test_the_judge_keeps_its_weights_and_every_cell_its_noise(bench, section):
+    """Averaged by 0, the cell is the pretrained CLIP, though other weights were loaded before."""
+    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0, 0.0])
+    _, cell = bench.run(settings)
+    _, alone = run(bench, section, model=None, name="alone")
+    for split in SPLITS:
+        zero = painted(cell, split, "pretrained")
+        pd.testing.assert_frame_equal(zero, painted(alone, split, "pretrained"))
+        assert not zero["value"].equals(painted(cell, split, "finetuned")["value"])
+
+
+def test_pictures_of_random_weights_score_as_any_picture_does(bench, section, inputs, judge):
+    """Their interval holds the mean over all pictures and captions, paired or not."""
+    split, settings = inputs.splits[0], bench.settings(edits=60).evaluate
+    task = ClipScore(split, settings)
+    many = section.model_copy(update={"edits": 60, "steps": 1, "batch": 30})
+    painter = Painter(many, inputs, judge)
+    made = []
+
+    def paint(image_embeds, seeds):
+        made.append(painter.paint(image_embeds, seeds))
+        return made[-1]
+
+    task.unclip, pictures = many, inputs.parts(inputs.image_embeds)[split.name]
+    texts = list(dict.fromkeys(task.texts()))
+    view = View(TextEmbeds(texts, encode_texts(judge, texts)), pictures, paint=paint)
+    metric = next(m for m in task.measure(view, view) if m.metric == "edit_unclip")
+    row = metric_row(metric, split.name, "pretrained", settings)
+    said = view.text_embeds.of([split.captions[target] for target in task.edit_rows[:, 1]])
+    assert metric.values == pytest.approx(clip_score(said, made[0].image_embeds).numpy())
+    anything = 2.5 * float((said @ made[0].image_embeds.T).clamp(min=0).mean())
+    assert row["ci_low"] <= anything <= row["ci_high"]
+    assert metric.values.std() > 0.05
+
+
+def test_the_length_is_the_root_mean_square():
+    assert expected_norm(torch.tensor([[3.0, 4.0], [0.0, 1.0]])) == pytest.approx(np.sqrt(13))
+    generator = torch.Generator().manual_seed(0)
+    mean, std = torch.rand(2, 64, generator=generator)
+    sample = mean + std * torch.randn(20_000, 64, generator=generator)
+    known = (mean.square() + std.square()).sum().sqrt()
+    assert expected_norm(sample) == pytest.approx(float(known), rel=5e-3)
+
+
+def test_seeds_are_an_items_own():
+    seeds = picture_seeds("test", 200, 0)
+    assert len({*seeds, *picture_seeds("other", 200, 0), *picture_seeds("test", 200, 1)}) == 600
+    assert picture_seeds("test", 3, 0) == seeds[:3]
+
+
+def test_sheets_show_the_first_pictures(bench, section):
+    run(bench, section, name="seed0")
+    sheets = sorted(path.name for path in (bench.root / "seed0.pictures").iterdir())
+    assert sheets == sorted(f"{split}-finetuned.png" for split in SPLITS)
+    with Image.open(bench.root / "seed0.pictures" / sheets[0]) as sheet:
+        assert sheet.width == 3 * (SIDE + GAP) + GAP
+    run(bench, section.model_copy(update={"shown": 0}), name="none")
+    assert not (bench.root / "none.pictures").exists()
+
+
+def test_pictures_stand_in_order_above_their_legends():
+    colours = ["red", "green", "blue", "yellow", "black"]
+    shown = [(Image.new("RGB", (64, 32), colour), f"{colour}\n" * 3) for colour in colours]
+    sheet = draw_sheet(shown)
+    step_y = (sheet.height - GAP) // 2
+    for place, (picture, _) in enumerate(shown):
+        left, top = GAP + place % 4 * (SIDE + GAP), GAP + place // 4 * step_y
+        assert sheet.getpixel((left + SIDE - 1, top + SIDE // 2 - 1)) == picture.getpixel((0, 0))
+        assert sheet.getpixel((left, top + SIDE // 2 + 1)) == (255, 255, 255)
+        legend = sheet.crop((left, top + SIDE, left + SIDE, top + step_y)).convert("L")
+        assert legend.getextrema()[0] < 128
+
+
+def test_without_the_section_diffusers_is_not_needed(bench, section, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    rows, _ = run(bench, None)
+    assert "edit_unclip" not in set(rows["metric"])
+    with pytest.raises(ModelError, match=r"pip install 'clipdiff\[unclip\]'"):
+        run(bench, section)
+
+
+def test_a_decoder_of_another_clip_is_refused(bench, section, make_clip, save_unclip, tmp_path):
+    same_width = save_unclip(tmp_path / "decoder", bench.cell)
+    with pytest.raises(ModelError, match=r"mean cosine with those here is .*fits one CLIP only"):
+        run(bench, section.model_copy(update={"model": str(same_width)}))
+    clip = make_clip(tmp_path / "wider", seed=0, embed_dim=24)
+    judge = load_clip(Clip(model=f"local-dir:{clip}"))
+    bench.write_embeds(bench.embed(clip))
+    inputs = read_inputs(bench.captions, bench.embeds, SPLITS, judge)
+    with pytest.raises(ModelError, match="width 16, those here 24"):
+        Painter(section, inputs, judge)
+
+
+def test_what_can_not_be_loaded_or_asked_is_told(bench, section, tmp_path):
+    missing = section.model_copy(update={"model": str(bench.clip)})
+    with pytest.raises(ModelError, match=r"can't be loaded.*StableUnCLIPImg2ImgPipeline"):
+        run(bench, missing)
+    with pytest.raises(ConfigError, match="noise_level: got 1000, expected less than 1000"):
+        run(bench, section.model_copy(update={"noise_level": 1000}))
+
+
+def test_pictures_that_are_not_finite_are_told(section, inputs, judge):
+    painter = Painter(section, inputs, judge)
+    painter.pipeline.vae.decoder.conv_out.bias.data.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"not finite in torch\.float32"):
+        painter.paint(inputs.image_embeds[:1], [0])
+
+
+def test_without_a_judged_task_it_has_no_effect(bench, section, caplog):
+    bench.run(bench.settings(tasks=["zero_shot"], unclip=section))
+    assert "evaluate.unclip: no effect" in caplog.text
