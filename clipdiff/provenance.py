@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,12 @@ LIBRARIES = ("clipdiff", "torch", "open_clip_torch", "transformers", "deepspeed"
 
 def settings_hash(settings: BaseModel) -> str:
     """Return a SHA-256 over the canonical JSON of a stage's settings, 16 hex digits."""
-    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return values_hash(settings.model_dump(mode="json"))
+
+
+def values_hash(values: Mapping[str, Any]) -> str:
+    """Return the same over settings as a provenance holds them."""
+    canonical = json.dumps(values, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,6 @@
 from clipdiff.tables.measures import figure_names
 
-FIGURES = figure_names(CONFIG.evaluate.tasks)
+FIGURES = figure_names(CONFIG.evaluate)
 
 
 rule gather:

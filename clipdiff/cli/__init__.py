@@ -18,6 +18,7 @@ from clipdiff.cli import (
     prepare,
     prompt,
     questions,
+    trace,
     train,
 )
 from clipdiff.errors import ClipdiffError
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 VERBS = (prepare, embed, questions, generate, filter, train, evaluate, gather)
-for verb in (*VERBS, export, check, estimate):
+for verb in (*VERBS, trace, export, check, estimate):
     app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(data.app, name="data")

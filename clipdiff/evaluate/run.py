@@ -97,12 +97,12 @@ def _make_tasks(
     validations = inputs.validations(clip)
     tasks = []
     for split in inputs.splits:
-        own = _settings_of(settings, split.name, texts)
+        own = settings_of(settings, split.name, texts)
         tasks += [(split, make_task(name, split, own, validations)) for name in own.tasks]
     return tasks
 
 
-def _settings_of(settings: EvaluateSettings, split: str, texts: Path) -> Evaluate:
+def settings_of(settings: EvaluateSettings, split: str, texts: Path) -> Evaluate:
     """Return the evaluate section of one split of this cell, its tables of texts as paths."""
     own = settings.evaluate.for_split(split)
     tasks, frozen = own.tasks, settings.llm != "pretrained" and not settings.image_tower_trained

@@ -1,7 +1,7 @@
 """Paired tests on items: cells against the pretrained CLIP, LLMs and losses against each other."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -87,11 +87,22 @@ def _contrasts(settings: GatherSettings, outcome: Outcomes) -> Iterator[Contrast
         yield Contrast(row_kind(llm), f"{llm}/{loss}", "pretrained", chosen)
     for kind, names in (("llm", settings.llms), ("loss", settings.losses)):
         for first, second in combinations(names, 2):
-            sides = [
-                tuple(v for v in variants if getattr(v, kind) == name and row_kind(v.llm) == "cell")
-                for name in (first, second)
-            ]
-            yield Contrast(kind, first, second, *sides)
+            sides = _partners(variants, kind, first, second)
+            if sides[0]:
+                yield Contrast(kind, first, second, *sides)
+
+
+def _partners(
+    variants: Sequence[Variant], kind: str, first: str, second: str
+) -> tuple[tuple[Variant, ...], tuple[Variant, ...]]:
+    """Return the grid's runs with ``first``, and those that differ in having ``second`` only.
+
+    Runs without a partner are left out: a metric need not be measured in every cell.
+    """
+    runs = [v for v in variants if getattr(v, kind) == first and row_kind(v.llm) == "cell"]
+    pairs = [(run, replace(run, **{kind: second})) for run in runs]
+    pairs = [pair for pair in pairs if pair[1] in set(variants)]
+    return tuple(run for run, _ in pairs), tuple(other for _, other in pairs)
 
 
 def _weights(variants: Sequence[Variant], cells: Sequence[tuple[str, str]]) -> np.ndarray:

@@ -15,7 +15,7 @@ from clipdiff.tables.figures.pairs import example_pairs
 from clipdiff.tables.figures.quality import text_quality
 from clipdiff.tables.figures.style import save
 from clipdiff.tables.figures.tradeoff import tradeoff
-from clipdiff.tables.measures import DIFFERENCE, ZERO_SHOT, figure_names, reported_splits
+from clipdiff.tables.measures import DIFFERENCE, ZERO_SHOT, figure_names, splits_with
 
 
 def draw_figures(
@@ -36,16 +36,18 @@ def draw_figures(
         pairs, chosen: held-out example pairs, and the cell that scored them.
         folder: where to write.
     """
-    splits = reported_splits(settings.evaluate.splits)
+    differences = splits_with(settings.evaluate, "difference_classification")
+    both = splits_with(settings.evaluate, "difference_classification", "zero_shot")
+    zero_shots = splits_with(settings.evaluate, "zero_shot")
     percent = f"{100 * settings.evaluate.confidence:g}"
     drawings: dict[str, Callable[[], Figure]] = {
-        "heatmap_difference": lambda: heatmap(summary, DIFFERENCE, splits),
-        "heatmap_zero_shot": lambda: heatmap(summary, ZERO_SHOT, splits),
-        "gain": lambda: gain_plot(summary, splits, percent),
-        "tradeoff": lambda: tradeoff(summary, splits),
+        "heatmap_difference": lambda: heatmap(summary, DIFFERENCE, differences),
+        "heatmap_zero_shot": lambda: heatmap(summary, ZERO_SHOT, zero_shots),
+        "gain": lambda: gain_plot(summary, differences, percent),
+        "tradeoff": lambda: tradeoff(summary, both),
         "training_curves": lambda: training_curves(logs, settings.losses),
         "llm_quality": lambda: text_quality(texts),
         "example_pairs": lambda: example_pairs(pairs, " with ".join(chosen)),
     }
-    for name in figure_names(settings.evaluate.tasks):
+    for name in figure_names(settings.evaluate):
         save(drawings[name](), folder, name)

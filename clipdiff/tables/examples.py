@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +52,7 @@ class WrittenPair:
 
 def scored_pairs(
     scores: Sequence[Outcomes],
-    split: str,
+    splits: Sequence[str],
     chosen: tuple[str, str],
     captions: pd.DataFrame,
     count: int,
@@ -63,13 +62,13 @@ def scored_pairs(
 
     Args:
         scores: outcomes of ``SCORE``.
-        split: where to draw from.
+        splits: where to draw from: the first of them with scores.
         chosen: LLM and loss of the cell to show; its seeds are averaged.
         captions: ``data/captions.parquet`` by image_id.
         count: how many.
         seed: of the draw.
     """
-    found = [o for o in scores if o.split == split and o.weights == FINETUNED]
+    found = [o for o in scores if o.split in splits and o.weights == FINETUNED]
     if not found:
         return []
     outcome, items = found[0], found[0].items
@@ -83,7 +82,7 @@ def scored_pairs(
     for row in rows:
         ids = (items.image_id_1[row], items.image_id_2[row])
         attribute = items.tasks[row].split("/", 1)[1]
-        values = tuple(str(_attributes(captions, i).get(attribute, "?")) for i in ids)
+        values = tuple(_shown_value(captions, i, attribute) for i in ids)
         pictures = [picture(captions, i) for i in ids]
         before = float(outcome.pretrained[row])
         pairs.append(ScoredPair(*pictures, attribute, values, before, float(after[row])))
@@ -151,6 +150,8 @@ def _note(row: pd.Series) -> str:
     return "kept, true" if row["true"] else "kept, false"
 
 
-def _attributes(captions: pd.DataFrame, image_id: int) -> dict[str, Any]:
-    text = captions.loc[image_id, "attributes"]
-    return {} if pd.isna(text) else json.loads(text)
+def _shown_value(captions: pd.DataFrame, image_id: int, attribute: str) -> str:
+    """Return a picture's value of an attribute; its class where that decides, as in AwA2."""
+    row = captions.loc[image_id]
+    known = {} if pd.isna(row["attributes"]) else json.loads(row["attributes"])
+    return str(known.get(attribute, "?" if pd.isna(row["label"]) else row["label"]))

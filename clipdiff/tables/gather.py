@@ -15,7 +15,7 @@ from clipdiff.tables.draw import draw_figures
 from clipdiff.tables.examples import SCORE, scored_pairs, shown_cell, written_pairs
 from clipdiff.tables.llms import describe_texts
 from clipdiff.tables.long import read_metrics
-from clipdiff.tables.measures import MEASURES, reported_splits
+from clipdiff.tables.measures import MEASURES, splits_with
 from clipdiff.tables.outcomes import read_outcomes
 from clipdiff.tables.report import Evidence, write_report
 from clipdiff.tables.summary import best_cell, summarise, summary_latex, summary_markdown
@@ -39,7 +39,7 @@ def gather(settings: GatherSettings, root: Path) -> None:
     long, provenances = read_metrics(files, variants)
     outcomes = read_outcomes(files, variants, [*MEASURES, SCORE])
     tests = compare(settings, [o for o in outcomes if o.measure in MEASURES])
-    summary = summarise(long, tests)
+    summary = summarise(settings, long, tests)
     rows = list(dict.fromkeys(v.llm for v in variants if not v.is_pretrained))
     costs = job_costs(root / "benchmarks")
     seconds = generation_seconds(costs)
@@ -48,10 +48,10 @@ def gather(settings: GatherSettings, root: Path) -> None:
     write_tables(settings, tables, root / "tables")
     log.info("tables: %d rows of %d variants", len(long), len(variants))
     captions = read_parquet(files.captions).set_index("image_id")
-    split = reported_splits(settings.evaluate.splits)[0]
+    shown = splits_with(settings.evaluate, "difference_classification")[:1]
     chosen, draw = shown_cell(best_cell(summary), variants), settings.gather
     scores = [outcome for outcome in outcomes if outcome.measure is SCORE]
-    pairs = scored_pairs(scores, split, chosen, captions, draw.example_pairs, draw.seed)
+    pairs = scored_pairs(scores, shown, chosen, captions, draw.example_pairs, draw.seed)
     logs = read_logs(files, variants)
     draw_figures(settings, summary, texts, logs, pairs, chosen, root / "figures")
     evidence = Evidence(

@@ -1,19 +1,20 @@
 """What the tables compare: the main metrics, the splits they report, the row a name stands for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-VALIDATION = "validation"
+from clipdiff.config.sections import Evaluate
+
 FINETUNED = "finetuned"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One main metric; ``task`` and ``metric`` are its names in the metrics files.
+    """One metric that is compared; ``task`` and ``metric`` are its names in the metrics files.
 
-    ``family`` heads the tables that it stands in. ``grouped``: it is the mean over the tasks of
-    its kind (``difference/size``, ...), which lie in the items file. ``independent``: no two items
-    share a picture, so McNemar's test fits.
+    ``family`` heads the tables that it stands in. ``main``: the report answers its questions by
+    it. ``grouped``: it is the mean over the tasks of its kind (``difference/size``, ...), which
+    lie in the items file. ``independent``: items are right or wrong and no two share a picture, so
+    McNemar's test fits.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Measure:
     metric: str
     title: str
     family: str
+    main: bool = False
     grouped: bool = False
     independent: bool = False
 
@@ -32,19 +34,48 @@ class Measure:
 
 
 DIFFERENCE = Measure(
-    "difference", "difference/mean", "accuracy", "Difference accuracy", "Accuracy", grouped=True
+    "difference",
+    "difference/mean",
+    "accuracy",
+    "Difference accuracy",
+    "Accuracy",
+    main=True,
+    grouped=True,
 )
 ZERO_SHOT = Measure(
-    "zero_shot", "zero_shot", "acc1", "Zero-shot acc1", "Accuracy", independent=True
+    "zero_shot", "zero_shot", "acc1", "Zero-shot acc1", "Accuracy", main=True, independent=True
 )
-RETRIEVAL = Measure("retrieval", "clip_score", "retrieval", "CLIP-Score, retrieval", "CLIP-Score")
-EDIT = Measure("edit", "clip_score", "edit", "CLIP-Score, edit", "CLIP-Score")
-MEASURES = (DIFFERENCE, ZERO_SHOT, RETRIEVAL, EDIT)
+MEASURES = (
+    DIFFERENCE,
+    ZERO_SHOT,
+    Measure("retrieval", "clip_score", "retrieval", "CLIP-Score (retrieval)", "CLIP-Score",
+            main=True),
+    Measure("retrieval_ref", "clip_score", "retrieval_ref", "RefCLIPScore (retrieval)",
+            "CLIP-Score"),
+    Measure("edit", "clip_score", "edit", "CLIP-Score (edit)", "CLIP-Score of edits", main=True),
+    Measure("edit_unclip", "clip_score", "edit_unclip", "CLIP-Score (edit by unCLIP)",
+            "CLIP-Score of edits"),
+    Measure("comparative", "comparative_prompting", "acc1", "Comparative prompting acc1",
+            "Comparative prompting", main=True, independent=True),
+    Measure("comparative_gain", "comparative_prompting", "gain", "Gain over plain prompts",
+            "Comparative prompting"),
+    Measure("direction", "geometry", "direction", "Direction of class texts", "Geometry"),
+    Measure("analogy", "geometry", "analogy", "Analogy of class texts", "Geometry"),
+    Measure("probe", "linear_probe", "acc1", "Linear probe acc1", "Linear probe"),
+)  # fmt: skip
 
 
-def reported_splits(splits: Sequence[str]) -> list[str]:
-    """Return the splits that tables show: all but the one that choices are made on."""
-    return [split for split in splits if split != VALIDATION] or list(splits)
+def reported_splits(evaluate: Evaluate) -> list[str]:
+    """Return the splits that tables show: all but those that choices are made on."""
+    chosen_on = {evaluate.validation}
+    chosen_on |= {evaluate.for_split(split).validation for split in evaluate.splits}
+    return [split for split in evaluate.splits if split not in chosen_on] or evaluate.splits
+
+
+def splits_with(evaluate: Evaluate, *tasks: str) -> list[str]:
+    """Return the reported splits on which all of these tasks are measured."""
+    reported = reported_splits(evaluate)
+    return [split for split in reported if set(tasks) <= set(evaluate.for_split(split).tasks)]
 
 
 def row_kind(llm: str) -> str:
@@ -55,14 +86,15 @@ def row_kind(llm: str) -> str:
     return "control" if control else "cell"
 
 
-def figure_names(tasks: Sequence[str]) -> list[str]:
-    """Return the figures that ``gather`` draws, by the configured tasks."""
-    difference, zero_shot = "difference_classification" in tasks, "zero_shot" in tasks
+def figure_names(evaluate: Evaluate) -> list[str]:
+    """Return the figures that ``gather`` draws, by the tasks of the reported splits."""
+    difference = bool(splits_with(evaluate, "difference_classification"))
+    zero_shot = bool(splits_with(evaluate, "zero_shot"))
     wanted = {
         "heatmap_difference": difference,
         "heatmap_zero_shot": zero_shot,
         "gain": difference,
-        "tradeoff": difference and zero_shot,
+        "tradeoff": bool(splits_with(evaluate, "difference_classification", "zero_shot")),
         "training_curves": True,
         "llm_quality": True,
         "example_pairs": difference,

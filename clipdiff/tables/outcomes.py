@@ -50,7 +50,9 @@ class Outcomes:
 def read_outcomes(
     files: Results, variants: Sequence[Variant], measures: Sequence[Measure]
 ) -> list[Outcomes]:
-    """Read what ``evaluate`` kept of each item, for the main measures.
+    """Read what ``evaluate`` kept of each item, for some measures.
+
+    A measure that the pretrained row lacks on a split is left out there.
 
     Raises:
         DataError: an items file is missing or truncated, or its items are not those of the
@@ -62,11 +64,11 @@ def read_outcomes(
     for variant in sorted(variants, key=lambda variant: not variant.is_pretrained):
         path = files.items(variant)
         for measure, split, weights, part in _parts(path, measures):
-            known = items.setdefault((measure, split), _items(part, measure))
-            _check_same(known, part, path, split)
             if variant.is_pretrained:
+                items[measure, split] = _items(part, measure)
                 pretrained[measure, split] = part["value"].to_numpy()
-            else:
+            elif (measure, split) in items:
+                _check_same(items[measure, split], part, path)
                 cells = values.setdefault((measure, split, weights), {})
                 cells[variant] = part["value"].to_numpy()
     return [
@@ -102,13 +104,13 @@ def _items(part: pd.DataFrame, measure: Measure) -> Items:
     )
 
 
-def _check_same(known: Items, part: pd.DataFrame, path: Path, split: str) -> None:
+def _check_same(known: Items, part: pd.DataFrame, path: Path) -> None:
     same = np.array_equal(known.item_ids, part["item_id"]) and np.array_equal(
         known.image_id_1, part["image_id_1"]
     )
     if not same:
         raise DataError(
-            f"{path}: its {len(part)} items of {part['task'].iloc[0]} on {split} are not the "
-            f"{len(known.item_ids)} of the pretrained row, so they can't be compared; evaluate "
-            "all cells with the same settings"
+            f"{path}: its {len(part)} items of {part['task'].iloc[0]} on {part['split'].iloc[0]} "
+            f"are not the {len(known.item_ids)} of the pretrained row, so they can't be compared; "
+            "evaluate all cells with the same settings"
         )

@@ -14,18 +14,17 @@ from markupsafe import Markup
 
 from clipdiff.config.stages import GatherSettings
 from clipdiff.files import written_whole
+from clipdiff.tables.caveats import limits
 from clipdiff.tables.costs import summed
+from clipdiff.tables.effects import find_effects
 from clipdiff.tables.examples import Picture, WrittenPair, decode
 from clipdiff.tables.figures.style import INK
-from clipdiff.tables.measures import (
-    FINETUNED,
-    MEASURES,
-    VALIDATION,
-    figure_names,
-    reported_splits,
-)
-from clipdiff.tables.summary import best_cell, p_text, select
-from clipdiff.tables.verdict import answers
+from clipdiff.tables.measures import MEASURES, figure_names, reported_splits
+from clipdiff.tables.summary import best_cell, p_text, select, weight_kinds
+from clipdiff.tables.verdict import answer_lines, answers
+
+MOST_COLUMNS = 5  # measures in one table of the page
+OPENED = 3  # more tables than these are folded away
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,22 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
     )
     environment.filters |= {"p_text": p_text, "data_uri": data_uri, "duration": duration}
     settings = evidence.settings
+    effects = find_effects(settings, evidence.long, evidence.summary, evidence.tests)
     text = environment.get_template("report.html.jinja").render(
         settings=settings,
-        answers=answers(settings, evidence.long, evidence.summary, evidence.tests),
+        answers=answers(settings, evidence.summary, effects),
+        lines=answer_lines(effects),
+        effects=effects,
+        limits=limits(settings, effects),
         best=best_cell(evidence.summary),
-        validation=VALIDATION,
-        splits=reported_splits(settings.evaluate.splits),
+        splits=reported_splits(settings.evaluate),
         tables=summary_tables(settings, evidence.summary),
+        opened=OPENED,
+        tasks=set(evidence.summary["task"]),
+        metrics=set(evidence.summary["metric"]),
         figures={
             name: inline_svg((figures / f"{name}.svg").read_text(), name)
-            for name in figure_names(settings.evaluate.tasks)
+            for name in figure_names(settings.evaluate)
         },
         texts=evidence.texts.to_dict("records"),
         has_costs=bool(evidence.texts["cost"].notna().any()),
@@ -85,28 +90,34 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
 
 
 def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one table of the page a weight setting and split: its measures, and rows of cells."""
-    kinds = [name for name in summary["weights"].unique() if name != "pretrained"]
+    """Return the tables of the page: some measures in one weight setting and split, row by row."""
     tables = []
-    for weights in sorted(kinds, key=lambda name: name != FINETUNED):
-        for split in reported_splits(settings.evaluate.splits):
+    for weights in weight_kinds(summary):
+        for split in reported_splits(settings.evaluate):
             parts = {m.title: select(summary, m, split, weights) for m in MEASURES}
-            parts = {title: part for title, part in parts.items() if not part.empty}
-            rows: dict[tuple[str, str], dict[str, Any]] = {}
-            for title, part in parts.items():
-                for cell in part.to_dict("records"):
-                    key = (cell["llm"], cell["loss"])
-                    row = rows.setdefault(key, {**cell, "cells": {}})
-                    row["cells"][title] = cell
-            tables.append(
-                {
-                    "split": split,
-                    "weights": weights,
-                    "measures": list(parts),
-                    "rows": list(rows.values()),
-                }
-            )
+            shown = [(title, part) for title, part in parts.items() if not part.empty]
+            for start in range(0, len(shown), MOST_COLUMNS):
+                chosen = dict(shown[start : start + MOST_COLUMNS])
+                named = ", ".join(chosen) if len(shown) > MOST_COLUMNS else ""
+                tables.append(
+                    {
+                        "title": f"{split}, {weights} weights" + (f": {named}" if named else ""),
+                        "weights": weights,
+                        "measures": list(chosen),
+                        "rows": _rows_of_cells(chosen),
+                    }
+                )
     return tables
+
+
+def _rows_of_cells(parts: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Return one row a cell that any of the measures has."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for title, part in parts.items():
+        for cell in part.to_dict("records"):
+            row = rows.setdefault((cell["llm"], cell["loss"]), {**cell, "cells": {}})
+            row["cells"][title] = cell
+    return list(rows.values())
 
 
 def inline_svg(text: str, name: str) -> Markup:

@@ -11,7 +11,6 @@ from clipdiff.tables.measures import (
     DIFFERENCE,
     FINETUNED,
     MEASURES,
-    VALIDATION,
     Measure,
     reported_splits,
     row_kind,
@@ -20,10 +19,11 @@ from clipdiff.tables.measures import (
 KEY = ["llm", "loss", "task", "metric", "split", "weights"]
 
 
-def summarise(long: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
+def summarise(settings: GatherSettings, long: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of ``tables/summary.csv``.
 
     Args:
+        settings: name the split on which the best cell is chosen.
         long: ``tables/metrics.csv``.
         tests: ``tables/tests.csv``.
 
@@ -55,29 +55,38 @@ def summarise(long: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     summary["survives"] = summary["survives"].eq(True)
     summary.insert(2, "kind", summary["llm"].map(row_kind))
     summary["best"] = False
-    if chosen := best_cell(summary):
-        summary["best"] = (summary["llm"] == chosen[0]) & (summary["loss"] == chosen[1])
+    choice = select(summary, DIFFERENCE, settings.evaluate.validation, FINETUNED)
+    choice = choice[choice["kind"] == "cell"]
+    if not choice.empty:
+        best = choice.loc[choice["mean"].idxmax()]
+        summary["best"] = (summary["llm"] == best["llm"]) & (summary["loss"] == best["loss"])
     return summary
 
 
 def best_cell(summary: pd.DataFrame) -> tuple[str, str] | None:
-    """Return LLM and loss of the grid's best cell on the validation split; None without one."""
-    rows = select(summary, DIFFERENCE, VALIDATION, FINETUNED)
-    rows = rows[rows["kind"] == "cell"]
-    if rows.empty:
-        return None
-    best = rows.loc[rows["mean"].idxmax()]
-    return str(best["llm"]), str(best["loss"])
+    """Return LLM and loss of the cell marked as best; None without one."""
+    marked = summary[summary["best"]]
+    return None if marked.empty else (str(marked["llm"].iloc[0]), str(marked["loss"].iloc[0]))
+
+
+def weight_kinds(summary: pd.DataFrame) -> list[str]:
+    """Return the weight settings of finetuned models in a table, ``finetuned`` first."""
+    kinds = [name for name in summary["weights"].unique() if name != "pretrained"]
+    return sorted(kinds, key=lambda name: name != FINETUNED)
 
 
 def select(summary: pd.DataFrame, measure: Measure, split: str, weights: str) -> pd.DataFrame:
-    """Return the rows of one measure, split and weight setting, with those of ``pretrained``."""
-    return summary[
+    """Return the rows of one measure, split and weight setting, with those of ``pretrained``.
+
+    None where no finetuned model was measured, as with a linear probe of a frozen image tower.
+    """
+    rows = summary[
         (summary["task"] == measure.task)
         & (summary["metric"] == measure.metric)
         & (summary["split"] == split)
         & ((summary["weights"] == weights) | (summary["kind"] == "pretrained"))
     ]
+    return rows if (rows["kind"] != "pretrained").any() else rows[:0]
 
 
 def wide_tables(
@@ -94,10 +103,9 @@ def wide_tables(
         bold: marks a gain that survives Holm's correction.
         plus_minus: between mean and standard deviation.
     """
-    weights = [name for name in summary["weights"].unique() if name != "pretrained"]
     tables = {}
-    for split in reported_splits(settings.evaluate.splits):
-        for name in sorted(weights, key=lambda name: name != FINETUNED):
+    for split in reported_splits(settings.evaluate):
+        for name in weight_kinds(summary):
             for family, measures in groupby(MEASURES, attrgetter("family")):
                 columns = {}
                 for measure in measures:
@@ -107,8 +115,8 @@ def wide_tables(
                         columns[measure.title] = texts
                         columns[f"{measure.title}: gain"] = rows.apply(gain_text, axis=1, bold=bold)
                 if columns:
-                    table = pd.DataFrame(columns).reset_index().rename(columns={"llm": "LLM"})
-                    tables[split, name, family] = table
+                    table = pd.concat(columns, axis=1, sort=False).fillna("").reset_index()
+                    tables[split, name, family] = table.rename(columns={"llm": "LLM"})
     return tables
 
 
@@ -153,7 +161,7 @@ def summary_latex(settings: GatherSettings, summary: pd.DataFrame) -> str:
             escape=False,
             caption=f"{family}: {_escape(split)}, {_escape(weights)} weights. "
             f"{_escape(_caption(settings))}",
-            label=f"tab:{split}-{weights}-{family.lower()}",
+            label=f"tab:{split}-{weights}-{family.lower().replace(' ', '-')}",
         )
         parts.append(latex.replace("{table}", "{table*}"))
     return "\n".join(parts)

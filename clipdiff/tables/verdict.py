@@ -2,195 +2,211 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-import numpy as np
 import pandas as pd
 
 from clipdiff.config.stages import GatherSettings
-from clipdiff.stats.paired import smallest_sign_flip_p
-from clipdiff.stats.variance import variance_shares
-from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT, reported_splits
+from clipdiff.tables.caveats import control_text, cost_text, sureness
+from clipdiff.tables.effects import AXES, Contrast, Effect, by_measure
+from clipdiff.tables.measures import DIFFERENCE, FINETUNED, Measure, reported_splits
 from clipdiff.tables.summary import best_cell, p_text, select
 
-CHANCE = 0.5  # of difference accuracy
-LEAK = 0.03  # how far above both chance and pretrained the shuffled texts may come
+FEW = 3  # so many splits are told one by one
+NAMES = {"llm": "LLM", "loss": "loss"}
+
+YES, LITTLE, UNSEEN = "Yes", "Little", "Not that this run could show"
+MEANING = {
+    YES: "yes, for",
+    LITTLE: "little, within what another seed changes, for",
+    UNSEEN: "not that this run could show for",
+}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One question and its answer."""
+    """One question and its answer: a sentence, and what it rests on."""
 
     question: str
     text: str
+    details: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table of answers: a metric, and a few words a question."""
+
+    title: str
+    finetuning: str
+    axes: dict[str, str]
 
 
 def answers(
-    settings: GatherSettings, long: pd.DataFrame, summary: pd.DataFrame, tests: pd.DataFrame
+    settings: GatherSettings, summary: pd.DataFrame, effects: Sequence[Effect]
 ) -> list[Answer]:
-    """Answer what the grid was run for, on the first reported split with finetuned weights."""
-    split = reported_splits(settings.evaluate.splits)[0]
-    rows = select(summary, DIFFERENCE, split, FINETUNED)
-    if rows.empty:
-        return [Answer("What came out?", "Difference accuracy was not measured: see the tables.")]
-    held = _of(tests, split, DIFFERENCE.task)
+    """Answer what the grid was run for, on all reported splits with finetuned weights."""
+    groups = by_measure(effects)
+    if not groups:
+        return [Answer("What came out?", "No finetuned model was measured: see the tables.")]
     found = [
-        Answer("Does finetuning on differences help?", _gain(settings, summary, rows, split)),
-        Answer("Does the LLM matter?", _axis(settings, held, rows, "llm", settings.llms)),
-        Answer("Does the loss matter?", _axis(settings, held, rows, "loss", settings.losses)),
-        Answer("How sure is this?", _sure(settings, long, rows, split)),
-        Answer("What does it cost elsewhere?", _cost(settings, summary, split)),
-    ]
-    if not rows[rows["kind"] == "control"].empty:
-        found.insert(3, Answer("Is it the differences that help?", _controls(rows)))
+        Answer("Does finetuning on differences help?", *_gains(settings, summary, groups)),
+        *(Answer(f"Does the {NAMES[axis]} matter?", *_axis(settings, groups, axis))
+          for axis in AXES),
+    ]  # fmt: skip
+    if text := control_text(settings, summary):
+        found.append(Answer("Is it the differences that help?", text))
+    found.append(Answer("What does it cost elsewhere?", cost_text(settings, summary)))
+    found.append(Answer("How sure is this?", *sureness(settings, groups)))
     return found
 
 
-def _of(tests: pd.DataFrame, split: str, task: str) -> pd.DataFrame:
-    same = (tests["split"] == split) & (tests["task"] == task)
-    return tests[same & (tests["weights"] == FINETUNED)]
-
-
-def _gain(settings: GatherSettings, summary: pd.DataFrame, rows: pd.DataFrame, split: str) -> str:
-    cells, best = rows[rows["kind"] == "cell"], best_cell(summary)
-    before = rows.loc[rows["kind"] == "pretrained", "mean"].iloc[0]
-    up = int((cells["survives"] & (cells["gain"] > 0)).sum())
-    text = (
-        f"The pretrained CLIP gets {before:.3f} of the held-out difference texts right (chance is "
-        f"0.5). {up} of {len(cells)} cells are better than it after Holm's correction, by "
-        f"{cells['gain'].min():+.3f} to {cells['gain'].max():+.3f}. "
-    )
-    if best is None:
-        return text + "No cell is called best: there is no validation split to choose it on."
-    text += f"The best on the validation split is {' with '.join(best)}: "
-    parts = []
-    for name in reported_splits(settings.evaluate.splits):
-        row = _row(select(summary, DIFFERENCE, name, FINETUNED), best)
-        parts.append(
-            f"{row['mean']:.3f} on {name}, a gain of {row['gain']:+.3f} "
-            f"[{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
+def answer_lines(effects: Sequence[Effect]) -> list[Line]:
+    """Return the table of answers, one row a main metric."""
+    return [
+        Line(
+            title=measure.title,
+            finetuning=_finetuning_word(group),
+            axes={axis: _axis_word(group, axis) for axis in AXES},
         )
-    return text + "; ".join(parts) + "."
+        for measure, group in by_measure(effects).items()
+    ]
+
+
+def verdict(group: Sequence[Effect], axis: str) -> str | None:
+    """Return how an axis matters to a metric on its splits; None where it has one name only."""
+    contrasts = [effect.contrasts[axis] for effect in group if axis in effect.contrasts]
+    if not contrasts:
+        return None
+    if any(effect.matters(axis) for effect in group):
+        return YES
+    return LITTLE if any(found.survives for found in contrasts) else UNSEEN
+
+
+def totals(group: Sequence[Effect]) -> tuple[int, int, int]:
+    """Return how many cells are better, worse, and how many there are, over all splits."""
+    names = ("better", "worse", "cells")
+    better, worse, cells = (sum(getattr(effect, name) for effect in group) for name in names)
+    return better, worse, cells
+
+
+def _axis_word(group: Sequence[Effect], axis: str) -> str:
+    word = verdict(group, axis)
+    if word is None:
+        return f"One {NAMES[axis]} only"
+    group = [effect for effect in group if axis in effect.contrasts]
+    shown = [effect for effect in group if effect.contrasts[axis].survives]
+    if word == UNSEEN:
+        reach = max(effect.contrasts[axis].reach for effect in group)
+        return f"Not shown; up to {reach:.3f} may be there unseen"
+    where = f" on {len(shown)} of {len(group)} splits" if len(group) > 1 else ""
+    largest = max((effect.contrasts[axis] for effect in shown), key=attrgetter("gain"))
+    return f"{word}{where}: up to {largest.gain:.3f}, {largest.first} above {largest.last}"
+
+
+def _finetuning_word(group: Sequence[Effect]) -> str:
+    better, worse, cells = totals(group)
+    reach = f"{min(e.lowest for e in group):+.3f} to {max(e.highest for e in group):+.3f}"
+    where = f" ({len(group)} splits)" if len(group) > 1 else ""
+    if not better and not worse:
+        return f"Not shown: none of {cells}{where} differs, {reach}"
+    word = "Yes" if not worse else "No, it harms" if not better else "Both"
+    told = {"Yes": f"{better} better", "Both": f"{better} better, {worse} worse"}
+    return f"{word}: {told.get(word, f'{worse} worse')} of {cells}{where}, {reach}"
+
+
+def _gains(
+    settings: GatherSettings, summary: pd.DataFrame, groups: dict[Measure, list[Effect]]
+) -> tuple[str, list[str]]:
+    details = [f"{measure.title}: {_counted(group)}." for measure, group in groups.items()]
+    text = "Cells are counted that differ from the pretrained CLIP after Holm's correction. "
+    best = best_cell(summary)
+    if best is None:
+        return text + "No cell is called best: there is no validation split to choose it on.", (
+            details
+        )
+    parts = []
+    for split in reported_splits(settings.evaluate):
+        rows = select(summary, DIFFERENCE, split, FINETUNED)
+        if not rows.empty:
+            row = _row(rows, best)
+            parts.append(
+                f"{row['mean']:.3f} on {split}, a gain of {row['gain']:+.3f} "
+                f"[{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
+            )
+    text += f"The best on the validation split is {' with '.join(best)}"
+    return f"{text}: {'; '.join(parts)}." if parts else f"{text}.", details
+
+
+def _counted(group: Sequence[Effect]) -> str:
+    """Say how many cells are better and worse, split by split where there are few."""
+    if len(group) > FEW:
+        better, worse, cells = totals(group)
+        low, high = min(group, key=attrgetter("lowest")), max(group, key=attrgetter("highest"))
+        return (
+            f"over {len(group)} splits {better} of {cells} better and {worse} worse, from "
+            f"{low.lowest:+.3f} ({low.split}) to {high.highest:+.3f} ({high.split})"
+        )
+    return "; ".join(
+        f"{part.better} of {part.cells} better and {part.worse} worse on {part.split} "
+        f"({part.lowest:+.3f} to {part.highest:+.3f}, before {part.before:.3f})"
+        for part in group
+    )
 
 
 def _axis(
-    settings: GatherSettings,
-    tests: pd.DataFrame,
-    rows: pd.DataFrame,
-    axis: str,
-    names: Sequence[str],
-) -> str:
-    if len(names) < 2:
-        return f"This run cannot say: it has one {axis} only ({names[0]})."
-    cells = rows[rows["kind"] == "cell"]
-    means = cells.groupby(axis)["mean"].mean().sort_values(ascending=False)
-    listed = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-    pairs = tests[tests["kind"] == axis]
-    differ = int(pairs["survives"].sum())
-    top, last = means.index[0], means.index[-1]
-    ends = pairs[pairs["first"].isin([top, last]) & pairs["second"].isin([top, last])].iloc[0]
-    sign = 1 if ends["first"] == top else -1
-    low, high = sorted((sign * ends["ci_low"], sign * ends["ci_high"]))
-    noise = cells["sd"].mean()
-    verdict = "Yes" if ends["survives"] else "Not that this run could show"
-    if ends["survives"] and abs(ends["gain"]) < 2 * noise:
-        verdict = "Little: it is on these pictures, yet within what another seed changes"
-    against = f", {abs(ends['gain']) / noise:.0f} times the spread over seeds" if noise > 0 else ""
-    return (
-        f"{verdict}. Averaged over all else: {listed}. From {last} to {top} it is "
-        f"{sign * ends['gain']:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(ends['p_holm'])} after "
-        f"Holm{against}; {differ} of {len(pairs)} pairs differ at {settings.gather.alpha:g}."
-    )
-
-
-def _controls(rows: pd.DataFrame) -> str:
+    settings: GatherSettings, groups: dict[Measure, list[Effect]], axis: str
+) -> tuple[str, list[str]]:
+    words = {measure: verdict(group, axis) for measure, group in groups.items()}
+    if not any(words.values()):
+        names = {"llm": settings.llms, "loss": settings.losses}[axis]
+        return f"This run cannot say: it has one {NAMES[axis]} only ({names[0]}).", []
     parts = []
-    for llm, part in rows[rows["kind"] == "control"].groupby("llm", sort=False):
-        survivors = int((part["survives"] & (part["gain"] > 0)).sum())
-        parts.append(
-            f"{llm} gains {part['gain'].min():+.3f} to {part['gain'].max():+.3f} over the losses "
-            f"({survivors} of {len(part)} better than pretrained after Holm)"
-        )
-    grid = rows.loc[rows["kind"] == "cell", "gain"]
-    leak = _shuffled(rows)
-    return (
-        f"The grid's cells gain {grid.min():+.3f} to {grid.max():+.3f}. The same finetuning on "
-        f"other texts: {'; '.join(parts)}. What captions gain is not due to differences.{leak}"
-    )
-
-
-def _shuffled(rows: pd.DataFrame) -> str:
-    """Say whether texts of the wrong pairs teach more than chance; empty without that control."""
-    reached = rows.loc[rows["llm"].str.startswith("shuffled-"), "mean"]
-    if reached.empty:
-        return ""
-    before = rows.loc[rows["kind"] == "pretrained", "mean"].iloc[0]
-    bound = max(before, CHANCE)
-    fine = reached.max() <= bound + LEAK
-    return (
-        f" Texts given to the wrong pairs (shuffled) reach {reached.max():.3f}, where chance or "
-        f"the pretrained CLIP has {bound:.3f}: "
-        + ("they teach no differences." if fine else "more than they should; the evaluation leaks.")
-    )
-
-
-def _sure(settings: GatherSettings, long: pd.DataFrame, rows: pd.DataFrame, split: str) -> str:
-    confidence, seeds = 100 * settings.evaluate.confidence, len(settings.seeds)
-    text = (
-        f"Intervals are {confidence:g} % and come from resampling pictures "
-        f"{settings.evaluate.resamples} times, because pairs share pictures; p values are Holm's "
-        "over all cells of a metric. They say how a finetuned model would do on other pictures of "
-        "this kind. "
-    )
-    if seeds < 2:
-        return text + "With one seed, nothing is known of how a second training run would differ."
-    cells = rows[rows["kind"] == "cell"]
-    shares = variance_shares(_grid_values(settings, long, split))
-    return text + (
-        f"Training again with another seed moves a cell by {cells['sd'].mean():.3f} (standard "
-        f"deviation over {seeds} seeds, mean of the cells). Of all variance between runs the LLM "
-        f"explains {shares['first']:.0%}, the loss {shares['second']:.0%}, their interplay "
-        f"{shares['interaction']:.0%} and the seed {shares['seeds']:.0%}. Seeds alone could not go "
-        f"below p = {smallest_sign_flip_p(seeds):g}, so tests are over items."
-    )
-
-
-def _grid_values(settings: GatherSettings, long: pd.DataFrame, split: str) -> np.ndarray:
-    """Return (LLMs, losses, seeds) difference accuracies of the grid."""
-    chosen = long[
-        (long["task"] == DIFFERENCE.task)
-        & (long["metric"] == DIFFERENCE.metric)
-        & (long["split"] == split)
-        & (long["weights"] == FINETUNED)
-        & long["llm"].isin(settings.llms)
+    for word, meaning in MEANING.items():
+        titles = [measure.title for measure, found in words.items() if found == word]
+        if titles:
+            parts.append(f"{meaning} {_listed(titles)}")
+    text = "; ".join(parts) + ". Each p is after Holm's correction over all pairs and splits."
+    details = [
+        f"{measure.title}: " + _told(group, axis)
+        for measure, group in groups.items()
+        if words[measure]
     ]
-    values = chosen.sort_values(["llm", "loss", "seed"])["value"].to_numpy()
-    return values.reshape(len(settings.llms), len(settings.losses), len(settings.seeds))
+    return text[0].upper() + text[1:], details
 
 
-def _cost(settings: GatherSettings, summary: pd.DataFrame, split: str) -> str:
-    best = best_cell(summary)
-    kinds = [name for name in summary["weights"].unique() if name != "pretrained"]
-    parts = []
-    for weights in sorted(kinds, key=lambda name: name != FINETUNED):
-        zero_shot = select(summary, ZERO_SHOT, split, weights)
-        gains = select(summary, DIFFERENCE, split, weights)
-        if zero_shot.empty:
-            return "Zero-shot accuracy was not measured in this run."
-        if best:
-            changed, gained = _row(zero_shot, best), _row(gains, best)
-            parts.append(
-                f"with {weights} weights zero-shot acc1 is {changed['mean']:.3f} "
-                f"({changed['gain']:+.3f}) and the difference gain {gained['gain']:+.3f}"
-            )
-        else:
-            change = zero_shot.loc[zero_shot["kind"] == "cell", "gain"]
-            parts.append(
-                f"with {weights} weights zero-shot acc1 changes by {change.min():+.3f} to "
-                f"{change.max():+.3f}"
-            )
-    whose = "For the best cell, " if best else ""
-    text = whose + "; ".join(parts) + "."
-    return text[0].upper() + text[1:]
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _told(group: Sequence[Effect], axis: str) -> str:
+    """Tell a metric's few splits one by one, of many the two ends; nothing by its p alone."""
+    having = [(effect, effect.contrasts[axis]) for effect in group if axis in effect.contrasts]
+    if len(having) <= FEW:
+        return "; ".join(_one_split(effect, found) for effect, found in having) + "."
+    ordered = sorted(having, key=lambda pair: pair[1].gain)
+    farthest = _one_split(*ordered[-1])
+    shown = [effect.split for effect, found in having if found.survives]
+    if not shown:
+        return f"beyond chance on none of {len(having)} splits; the farthest, {farthest}."
+    beyond = [effect.split for effect in group if effect.matters(axis)]
+    firsts = [found.first for _, found in having]
+    leader = max(dict.fromkeys(firsts), key=firsts.count)
+    return (
+        f"beyond chance on {len(shown)} of {len(having)} splits ({', '.join(shown)}), and on "
+        f"{len(beyond)} beyond twice the spread over seeds. The least apart, "
+        f"{_one_split(*ordered[0])}; the farthest, {farthest}. {leader} is first on "
+        f"{firsts.count(leader)} of {len(having)}."
+    )
+
+
+def _one_split(effect: Effect, found: Contrast) -> str:
+    """Say which name is above which; only a difference beyond chance is set against the seeds."""
+    ends = f"{found.gain:.3f} [{found.low:+.3f}, {found.high:+.3f}], {p_text(found.p_split)}"
+    if not found.survives:
+        return f"on {effect.split} nothing beyond chance ({found.first} over {found.last} {ends})"
+    noise = effect.noise
+    against = f", {found.gain / noise:.1f} times the spread over seeds" if noise > 0 else ""
+    return f"on {effect.split} {found.first} is above {found.last} by {ends}{against}"
 
 
 def _row(rows: pd.DataFrame, cell: tuple[str, str]) -> pd.Series:

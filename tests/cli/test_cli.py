@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
-VERBS = "prepare embed generate filter train evaluate gather export check estimate".split()  # noqa: SIM905
+VERBS = "prepare embed generate filter train evaluate gather trace export check estimate".split()  # noqa: SIM905
 
 
 def clipdiff(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -190,7 +190,7 @@ def test_markdown_and_latex_bold_what_survives(root, tables):
 def test_gather_again_gives_the_same_bytes(built, root):
     kinds = ("tables/*", "figures/*")
     before = {path: path.read_bytes() for kind in kinds for path in root.glob(kind)}
-    names = figure_names(built.config.evaluate.tasks)
+    names = figure_names(built.config.evaluate)
     assert len(before) == 6 + 2 * len(names)
     gather(built.settings(), root)
     assert {path: path.read_bytes() for path in before} == before
@@ -220,7 +220,7 @@ def test_a_missing_cell_and_a_foreign_file_are_named(own):
 def test_one_cell_without_controls_is_reported(own):
     gather(own.settings(), own.files.root)
     page = (own.files.root / "report.html").read_text()
-    assert "it has one llm only" in page
+    assert "it has one LLM only" in page
     assert "With one seed" in page
 
 

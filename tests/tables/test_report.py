@@ -64,8 +64,9 @@ def test_page_is_whole_and_needs_nothing_else(built, page):
     assert anchors <= set(found.ids)
     assert not found.unnamed
     settings: GatherSettings = built.settings()
-    assert found.counts["svg"] == len(figure_names(settings.evaluate.tasks))
-    assert found.counts["table"] == 2 * 2 + 3  # splits x weights, what LLMs wrote, cost twice
+    assert found.counts["svg"] == len(figure_names(settings.evaluate))
+    # splits x weights, answers, statistics, what LLMs wrote, cost twice
+    assert found.counts["table"] == 2 * 2 + 5
     assert found.counts["img"] == 2 * 3
 
 
@@ -73,8 +74,9 @@ def test_page_says_what_the_tables_say(built, page):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.read_text()))
     for llm in ("llama2", "bert", "captions", "rewritten-llama2", "shuffled-llama2"):
         assert llm in text
-    assert "4 of 4 cells are better" in text
-    assert "Does the LLM matter? Yes." in text
+    assert "Difference accuracy Yes: 8 better of 8 (2 splits)" in text
+    assert "4 of 4 better and 0 worse on test_scenes" in text
+    assert "Does the LLM matter? Yes, for Difference accuracy" in text
     assert "The best on the validation split is llama2" in text
     assert "where chance or the pretrained CLIP has 0.500: they teach no differences" in text
     assert "23.5" not in text
@@ -127,8 +129,8 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     (line,) = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert "the page was probed" in line  # so errors would be seen, and there are none
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
-    figures = len(figure_names(built.config.evaluate.tasks))
-    assert f'"tables":7,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
+    figures = len(figure_names(built.config.evaluate))
+    assert f'"tables":9,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
 
 
 def test_costs_by_rule_and_by_llm(tmp_path):

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clipdiff.tables.figures.style import INK, QUIET, RC, palette, panels
+from clipdiff.tables.figures.style import INK, PER_ROW, QUIET, RC, legend_columns, palette, panels
 from clipdiff.tables.measures import row_kind
 
 
@@ -37,6 +37,9 @@ def training_curves(logs: pd.DataFrame, losses: Sequence[str]) -> Figure:
             ax.set_title(loss)
             ax.set_xlabel("step", color=INK)
             ax.grid(axis="y")
-        axes[0].set_ylabel("training loss")
-        figure.legend(loc="outside upper left", ncols=len(names), fontsize=8)
+        for ax in axes[::PER_ROW]:
+            ax.set_ylabel("training loss")
+        figure.legend(
+            loc="outside upper left", ncols=legend_columns(names, figure.get_figwidth()), fontsize=8
+        )
     return figure

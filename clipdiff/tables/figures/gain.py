@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clipdiff.tables.figures.style import INK, QUIET, RC, markers, palette, panels
+from clipdiff.tables.figures.style import INK, QUIET, RC, legend_columns, markers, palette, panels
 from clipdiff.tables.measures import DIFFERENCE, FINETUNED
 from clipdiff.tables.summary import select
 
@@ -26,9 +26,9 @@ def gain_plot(summary: pd.DataFrame, splits: Sequence[str], percent: str) -> Fig
             _panel(ax, part, losses)
             ax.set_title(split)
             ax.set_xlabel(f"gain in difference accuracy ({percent} % interval)")
-        figure.legend(
-            handles=_legend(losses), loc="outside upper left", ncols=len(losses) + 1, fontsize=8
-        )
+        handles = _legend(losses)
+        ncols = legend_columns([str(h.get_label()) for h in handles], figure.get_figwidth())
+        figure.legend(handles=handles, loc="outside upper left", ncols=ncols, fontsize=8)
     return figure
 
 

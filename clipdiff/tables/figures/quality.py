@@ -21,7 +21,7 @@ def text_quality(texts: pd.DataFrame) -> Figure:
     names = list(texts["llm"])
     colours = [COLOURS[0] if row_kind(name) == "cell" else QUIET for name in names]
     with plt.rc_context(RC):
-        figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, sharey=True)
+        figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, len(COLUMNS), sharey=True)
         for ax, (column, (title, style)) in zip(axes, COLUMNS.items(), strict=True):
             values = texts[column].astype(float)
             ax.barh(names, values.fillna(0), color=colours, height=0.62)

@@ -16,6 +16,7 @@ from clipdiff.files import written_whole
 INK = "#1b1f24"  # the report turns this colour into that of its text, for dark pages
 QUIET = "#7a828c"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe-Ito
+PER_ROW = 3  # panels of a figure side by side
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 LOSS_TO_GAIN = LinearSegmentedColormap.from_list(
     "loss_to_gain", ["#a8480b", "#eba36b", "#f4f1ec", "#7fb2d9", "#0b5a95"]
@@ -50,13 +51,27 @@ RC = {
 }
 
 
-def panels(count: int, width: float, height: float, **options: object) -> tuple[Figure, list[Axes]]:
-    """Return a figure with ``count`` panels side by side, each ``width`` x ``height`` inches."""
+def panels(
+    count: int, width: float, height: float, per_row: int = PER_ROW, **options: object
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``count`` panels, each ``width`` x ``height`` inches, row by row."""
+    columns = min(count, per_row)
+    rows = -(-count // columns)
     with plt.rc_context(RC):
         figure, axes = plt.subplots(
-            1, count, figsize=(width * count, height), squeeze=False, **options
+            rows, columns, figsize=(width * columns, height * rows), squeeze=False, **options
         )
-    return figure, list(axes[0])
+    for unused in axes.ravel()[count:]:
+        unused.set_axis_off()
+    return figure, list(axes.ravel()[:count])
+
+
+def legend_columns(labels: Sequence[str], inches: float) -> int:
+    """Return how many columns of a legend of 8 points fit into a figure of this width."""
+    room, mark = 14.5 * inches, 5  # in letters
+    if sum(map(len, labels)) + mark * len(labels) <= room:
+        return len(labels)
+    return max(1, int(room // (max(map(len, labels)) + mark)))
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:

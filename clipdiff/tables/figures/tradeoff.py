@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from clipdiff.tables.figures.style import INK, QUIET, RC, markers, palette, panels
+from clipdiff.tables.figures.style import (
+    INK,
+    PER_ROW,
+    QUIET,
+    RC,
+    legend_columns,
+    markers,
+    palette,
+    panels,
+)
 from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT
 from clipdiff.tables.summary import select
 
@@ -23,9 +32,11 @@ def tradeoff(summary: pd.DataFrame, splits: Sequence[str]) -> Figure:
             _panel(ax, grid, split, palette(losses), markers(llms))
             ax.set_title(split)
             ax.set_xlabel("change in zero-shot acc1")
-        axes[0].set_ylabel("gain in difference accuracy")
+        for ax in axes[::PER_ROW]:
+            ax.set_ylabel("gain in difference accuracy")
         handles = _legend(palette(losses), markers(llms))
-        figure.legend(handles=handles, loc="outside upper left", ncols=8, fontsize=8)
+        ncols = legend_columns([str(h.get_label()) for h in handles], figure.get_figwidth())
+        figure.legend(handles=handles, loc="outside upper left", ncols=ncols, fontsize=8)
     return figure
 
 
