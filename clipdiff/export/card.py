@@ -14,7 +14,7 @@ WEIGHTS = "open_clip_model.safetensors"
 MEASURES = {
     ("difference/mean", "accuracy"): "difference accuracy (chance 0.5)",
     ("zero_shot", "acc1"): "zero-shot acc1",
-    ("clip_score", "retrieval"): "CLIP-Score, retrieval",
+    ("clip_score", "retrieval"): "CLIP-Score (retrieval)",
     ("clip_score", "edit"): "CLIP-Score, edit",
 }
 BODY = """\
