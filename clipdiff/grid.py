@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 NONE = "none"
 LLM_TEXTS = "llm"  # in place of a table of texts: an LLM of this run writes them
-TEXT_TABLES = ("class_differences", "class_descriptions", "pair_differences")
+TEXT_TABLES = {  # tables of texts, and the tasks that read them
+    "class_differences": {"comparative_prompting", "geometry"},
+    "class_descriptions": {"comparative_prompting"},
+    "pair_differences": {"difference_classification", "clip_score"},
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def all_variants(config: "Config") -> list[Variant]:
 
 
 def text_tables(section: "Evaluate", text_llm: str, writer: str, folder: Path) -> dict[str, Path]:
-    """Return the tables of texts that a split is evaluated with, by the name of their setting.
+    """Return the tables of texts that a split's tasks read, by the name of their setting.
 
     Args:
         section: as it holds for the split.
@@ -88,7 +92,9 @@ def text_tables(section: "Evaluate", text_llm: str, writer: str, folder: Path) -
         folder: ``evaluation_texts``, what LLMs of this run wrote.
     """
     tables = {}
-    for name in TEXT_TABLES:
+    for name, tasks in TEXT_TABLES.items():
+        if tasks.isdisjoint(section.tasks):
+            continue
         llm = writer if name == "pair_differences" else text_llm
         named = getattr(section, name)
         if named == LLM_TEXTS:

@@ -21,13 +21,15 @@ from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.registry import Validation, chosen_on
 from clipdiff.evaluate.splits import Split
 from clipdiff.files import write_parquet
-from clipdiff.grid import LLM_TEXTS
+from clipdiff.grid import LLM_TEXTS, TEXT_TABLES
 from clipdiff.towers.load import load_clip
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ["task", "class_1", "class_2", "image_id_1", "image_id_2"]
 COLUMNS += ["caption_1", "caption_2"]
+TYPES = {name: "Int64" if name.startswith("image") else "string" for name in COLUMNS}
+PAIR_TASKS = TEXT_TABLES["pair_differences"]
 CAPTION = "a photo of a {}"  # what an LLM is shown of a class, whatever the class prompts
 Row = dict[str, str | int]
 
@@ -53,12 +55,9 @@ def write_questions(
     for split in inputs.splits:
         own = settings.evaluate.for_split(split.name)
         rows += _about_classes(split, own, validations)
-        if own.pair_differences == LLM_TEXTS:
+        if own.pair_differences == LLM_TEXTS and not PAIR_TASKS.isdisjoint(own.tasks):
             rows += _about_pairs(split, own)
-    table = pd.DataFrame(rows, columns=COLUMNS).astype(
-        {"image_id_1": "Int64", "image_id_2": "Int64"}
-    )
-    table = _without_repeats(table)
+    table = _without_repeats(pd.DataFrame(rows, columns=COLUMNS).astype(TYPES))
     if table.empty:
         raise ConfigError(
             "evaluate: texts of LLMs are wanted (`llm`), but no task of "

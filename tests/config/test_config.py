@@ -16,7 +16,7 @@ from clipdiff.config.stages import (
     train_settings,
 )
 from clipdiff.errors import ConfigError
-from clipdiff.grid import PRETRAINED, Variant, all_variants, trained_variants
+from clipdiff.grid import PRETRAINED, Variant, all_variants, text_tables, trained_variants
 from clipdiff.provenance import settings_hash
 
 DEFAULT = Path("config.yaml")
@@ -204,6 +204,21 @@ def test_who_writes_about_classes(values: dict, llm: str, expected: str) -> None
     values["llm_definitions"]["mine"] = {"kind": "file", "model": "mine.csv"}
     values["evaluate"]["writer"] = "gpt3"
     assert text_llm(check_config(values), llm) == expected
+
+
+def test_a_task_reads_the_tables_of_its_own(values: dict) -> None:
+    texts = {"class_differences": "llm", "class_descriptions": "my/{llm}.parquet"}
+    values["evaluate"] |= {**texts, "pair_differences": "llm"}
+
+    def read(*tasks: str) -> dict[str, Path]:
+        values["evaluate"]["tasks"] = list(tasks)
+        return text_tables(check_config(values).evaluate, "bert", "t5", Path("texts"))
+
+    assert read("zero_shot", "linear_probe") == {}
+    assert read("geometry") == {"class_differences": Path("texts/bert/class_differences.parquet")}
+    assert set(read("comparative_prompting")) == set(texts)
+    pairs = read("difference_classification")
+    assert pairs == {"pair_differences": Path("texts/t5/pair_differences.parquet")}
 
 
 def test_missing_section_and_unreadable_file(values: dict, tmp_path: Path) -> None:

@@ -134,9 +134,16 @@ def test_pictures_without_captions_cannot_be_written_about(bench):
         ask(bench, bare)
 
 
+def test_only_what_a_task_reads_is_asked(bench):
+    _, table = ask(bench, tasks=["difference_classification"])
+    assert table["image_id_1"].notna().all()
+    _, table = ask(bench, tasks=["geometry", "zero_shot"])
+    assert table["class_2"].notna().all()
+
+
 def test_asking_for_nothing_is_an_error(bench):
     with pytest.raises(ConfigError, match="no task of validation, test_scenes has a use for any"):
-        ask(bench, tasks=["zero_shot"], pair_differences=None)
+        ask(bench, tasks=["zero_shot"])
 
 
 def test_a_split_of_its_own_pairs(bench):

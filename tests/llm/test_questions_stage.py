@@ -30,7 +30,8 @@ def questions(tmp_path):
 def write(path, rows):
     table = pd.DataFrame(rows, columns=QUESTIONS[1:])
     table.insert(0, "question_id", range(len(rows)))
-    write_parquet(path, table.astype({"image_id_1": "Int64", "image_id_2": "Int64"}))
+    types = {name: "Int64" if name.startswith("image") else "string" for name in QUESTIONS[1:]}
+    write_parquet(path, table.astype(types))
     return path
 
 
@@ -135,6 +136,14 @@ def test_without_the_filter_all_texts_are_kept(tmp_path, judging, questions):
 def test_an_llm_that_describes_nothing_has_an_empty_table(tmp_path, judging, questions):
     described = judged(tmp_path, judging, questions, TEXTS[:4])[2]
     assert described.empty
+
+
+def test_questions_about_pictures_alone(tmp_path, judging):
+    questions = write(tmp_path / "pictures.parquet", ROWS[2:4])
+    classes, pairs, described = judged(tmp_path, judging, questions, TEXTS[2:4])
+    assert classes.empty
+    assert described.empty
+    assert len(pairs) == 2
 
 
 def test_answers_of_other_questions_are_an_error(tmp_path, judging, questions):
