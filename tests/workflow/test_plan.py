@@ -57,7 +57,8 @@ def test_llms_are_asked_what_the_evaluation_wants(tmp_path: Path) -> None:
     preset, root = tmp_path / "asked.yaml", Path.cwd()
     preset.write_text(
         "llms: [bert, mine]\n"
-        "evaluate: {class_differences: llm, pair_differences: llm, writer: t5}\n"
+        "evaluate: {class_differences: llm, pair_differences: llm, writer: t5,"
+        "  tasks: [difference_classification, geometry]}\n"
         "llm_definitions: {mine: {kind: file, model: mine.csv}}\n"
     )
     text = plan(tmp_path, "--configfile", root / "config.yaml", preset)
@@ -68,7 +69,7 @@ def test_llms_are_asked_what_the_evaluation_wants(tmp_path: Path) -> None:
 
 def test_a_users_own_texts_are_inputs(tmp_path: Path) -> None:
     preset, root = tmp_path / "own.yaml", Path.cwd()
-    preset.write_text("evaluate: {class_differences: 'my/{llm}.parquet'}\n")
+    preset.write_text("evaluate: {tasks: [geometry], class_differences: 'my/{llm}.parquet'}\n")
     command = [SNAKEMAKE, "-n", "--cores", "1", "--directory", tmp_path, "--configfile"]
     command += [root / "config.yaml", preset, "--snakefile", root / "Snakefile"]
     done = subprocess.run(command, capture_output=True, text=True)
