@@ -1,14 +1,17 @@
 """Edit CLIP-Score by unCLIP: the real pipeline class with random weights, and what it makes."""
 
 import io
+import shutil
 import sys
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Clip, Unclip
@@ -18,7 +21,7 @@ from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.registry import TextEmbeds, View
 from clipdiff.evaluate.results import metric_row
 from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
-from clipdiff.evaluate.unclip import Painter, expected_norm
+from clipdiff.evaluate.unclip import Painter, expected_norm, load_pipeline
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
@@ -202,6 +205,31 @@ def test_what_can_not_be_loaded_or_asked_is_told(bench, section, tmp_path):
         run(bench, missing)
     with pytest.raises(ConfigError, match="noise_level: got 1000, expected less than 1000"):
         run(bench, section.model_copy(update={"noise_level": 1000}))
+
+
+def test_pickled_weights_are_not_read(bench, section, save_unclip, tmp_path):
+    pickled = save_unclip(tmp_path / "decoder", bench.clip)
+    weights = pickled / "unet/diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"can't be loaded.*safetensors"):
+        run(bench, section.model_copy(update={"model": str(pickled)}))
+
+
+def test_a_hub_name_is_read_from_the_cache_at_its_revision(section, decoder, monkeypatch, tmp_path):
+    held, newest = "a" * 40, "b" * 40
+    cached = tmp_path / "models--someone--decoder"
+    shutil.copytree(decoder, cached / "snapshots" / held)
+    (cached / "snapshots" / newest).mkdir()
+    (cached / "refs").mkdir()
+    (cached / "refs/main").write_text(newest)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    named = section.model_copy(update={"model": "someone/decoder", "revision": held})
+    loaded = load_pipeline(named, torch.float32).unet.state_dict()
+    weights = load_file(decoder / "unet/diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+    with pytest.raises(ModelError, match="'someone/decoder' can't be loaded"):
+        load_pipeline(named.model_copy(update={"revision": None}), torch.float32)
 
 
 def test_pictures_that_are_not_finite_are_told(section, inputs, judge):
