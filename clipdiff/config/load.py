@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 import yaml
@@ -87,6 +88,8 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     for part in loc:
         if isinstance(model, type) and issubclass(model, BaseModel):
             model = model.model_fields[str(part)].annotation
+            if isinstance(model, UnionType):  # Section | None
+                model = get_args(model)[0]
         else:  # dict[EntryName, Section]
             model = get_args(model)[-1]
     return sorted(model.model_fields)

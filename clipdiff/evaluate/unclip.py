@@ -13,6 +13,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+from transformers.utils import logging as transformers_logging
 
 from clipdiff.config.sections import Unclip
 from clipdiff.errors import ConfigError, ModelError
@@ -48,7 +49,7 @@ class Painter:
         self.settings, self.judge = settings, judge
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        self.pipeline = load_pipeline(settings.model, dtype).to(self.device)
+        self.pipeline = load_pipeline(settings, dtype).to(self.device)
         levels = self.pipeline.image_noising_scheduler.config.num_train_timesteps
         if settings.noise_level >= levels:
             raise ConfigError(
@@ -131,7 +132,7 @@ def expected_norm(image_embeds: Tensor) -> float:
     return float(image_embeds.norm(dim=1).square().mean().sqrt())
 
 
-def load_pipeline(model: str, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipeline":
+def load_pipeline(settings: Unclip, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipeline":
     """Load a decoder from its folder, or by its hub name; safetensors only.
 
     Raises:
@@ -144,15 +145,16 @@ def load_pipeline(model: str, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipelin
         raise ModelError(
             f"evaluate.unclip: {error}; run `pip install 'clipdiff[unclip]'`, or leave it out"
         ) from error
-    diffusers_logging.disable_progress_bar()
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
     try:
         pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(
-            model, dtype=dtype, use_safetensors=True
+            settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
         )
     except Exception as error:  # diffusers, the hub and safetensors share no base class
         raise ModelError(
-            f"evaluate.unclip.model '{model}' can't be loaded: {error}; expected the folder or hub "
-            "name of a StableUnCLIPImg2ImgPipeline with safetensors weights"
+            f"evaluate.unclip.model '{settings.model}' can't be loaded: {error}; expected the "
+            "folder or hub name of a StableUnCLIPImg2ImgPipeline with safetensors weights"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -133,6 +133,12 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
             {"min_word": 3},
             "llm_definitions.bert.filter.min_word: unknown key (did you mean 'min_words'?)",
         ),
+        (
+            ["evaluate", "unclip"],
+            {"model": "m", "step": 2},
+            "unclip.step: unknown key (did you mean",
+        ),
+        (["llm_definitions", "bert", "price"], {"inptu": 1}, "price.inptu: unknown key (did you"),
         (["train", "zero_stage"], 4, "train.zero_stage: got 4, allowed: 0, 1, 2 or 3"),
     ],
 )

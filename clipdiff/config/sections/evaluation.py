@@ -38,6 +38,7 @@ class Unclip(Section):
         "image embeddings of clip.model: stable-diffusion-2-1-unclip on ViT-H-14 "
         "laion2b_s32b_b79k, its -small on ViT-L-14-quickgelu openai"
     )
+    revision: str | None = Field(None, description="of a hub name: a commit, branch or tag")
     edits: Positive = Field(50, description="the first so many of the split's edits")
     steps: Positive = Field(20, description="denoising steps a picture")
     guidance: float = Field(10.0, ge=1, description="classifier-free guidance; 1 is none")

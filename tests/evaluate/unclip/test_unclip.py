@@ -1,14 +1,17 @@
 """Edit CLIP-Score by unCLIP: the real pipeline class with random weights, and what it makes."""
 
 import io
+import shutil
 import sys
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
 from clipdiff.config.sections import Clip, Unclip
@@ -18,7 +21,7 @@ from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.registry import TextEmbeds, View
 from clipdiff.evaluate.results import metric_row
 from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
-from clipdiff.evaluate.unclip import Painter, expected_norm
+from clipdiff.evaluate.unclip import Painter, expected_norm, load_pipeline
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
@@ -56,34 +59,42 @@ def painted(items, split, weights):
     return part.reset_index(drop=True)
 
 
-def test_an_edit_is_decoded_and_scored_as_by_hand(bench, section, inputs):
+@pytest.mark.parametrize("seed", [None, 6], ids=["same_judge", "another_judge"])
+def test_an_edit_is_decoded_and_scored_as_by_hand(
+    bench, section, inputs, make_clip, tmp_path, seed
+):
     """Every step again by the libraries alone, one picture at a time."""
     from diffusers import StableUnCLIPImg2ImgPipeline
 
-    _, items = run(bench, section)
+    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0])
+    folder = make_clip(tmp_path / "judge", seed) if seed is not None else bench.clip
+    reference = Clip(model=f"local-dir:{folder}")
+    _, items = bench.run(settings.model_copy(update={"reference_clip": reference}))
     got = painted(items, "test_scenes", "finetuned")
     task = ClipScore(inputs.splits[1], bench.settings().evaluate)
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{bench.clip}")
     first = bench.table[bench.table["split"] == "validation"]["image"][:32]
     opened = [preprocess(Image.open(io.BytesIO(data)).convert("RGB")) for data in first]
     lengths = model.eval().encode_image(torch.stack(opened)).detach().norm(dim=1)
+    judge, _, preprocess = open_clip.create_model_and_transforms(reference.model)
+    judge.eval()
     cell = load_clip(Clip(model=f"local-dir:{bench.cell}"))
     pipeline = StableUnCLIPImg2ImgPipeline.from_pretrained(section.model)
     known = bench.table.set_index("image_id")["caption"]
     for place, item in got.iterrows():
         texts = [known[item["image_id_1"]], task.edit_texts[place]]
         query = normalize(encode_texts(cell, texts).sum(0, keepdim=True), dim=1)
-        seed = picture_seeds("test_scenes", 5, 0)[place]
+        noise = picture_seeds("test_scenes", 5, 0)[place]
         picture = pipeline(
             image_embeds=query * lengths.square().mean().sqrt(),
-            generator=torch.Generator().manual_seed(seed),
+            generator=torch.Generator().manual_seed(noise),
             num_inference_steps=2,
             guidance_scale=3.0,
         ).images[0]
         with torch.no_grad():
-            seen = model.encode_image(preprocess(picture)[None], normalize=True)
+            seen = judge.encode_image(preprocess(picture)[None], normalize=True)
             tokens = open_clip.tokenize([known[item["image_id_2"]]])
-            said = model.encode_text(tokens, normalize=True)
+            said = judge.encode_text(tokens, normalize=True)
         assert item["value"] == pytest.approx(2.5 * max(float(seen @ said.T), 0), abs=2e-3)
     assert got["value"].nunique() > 1
     assert got["item_id"].tolist() == list(range(5))
@@ -202,6 +213,31 @@ def test_what_can_not_be_loaded_or_asked_is_told(bench, section, tmp_path):
         run(bench, missing)
     with pytest.raises(ConfigError, match="noise_level: got 1000, expected less than 1000"):
         run(bench, section.model_copy(update={"noise_level": 1000}))
+
+
+def test_pickled_weights_are_not_read(bench, section, save_unclip, tmp_path):
+    pickled = save_unclip(tmp_path / "decoder", bench.clip)
+    weights = pickled / "unet/diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"can't be loaded.*safetensors"):
+        run(bench, section.model_copy(update={"model": str(pickled)}))
+
+
+def test_a_hub_name_is_read_from_the_cache_at_its_revision(section, decoder, monkeypatch, tmp_path):
+    held, newest = "a" * 40, "b" * 40
+    cached = tmp_path / "models--someone--decoder"
+    shutil.copytree(decoder, cached / "snapshots" / held)
+    (cached / "snapshots" / newest).mkdir()
+    (cached / "refs").mkdir()
+    (cached / "refs/main").write_text(newest)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    named = section.model_copy(update={"model": "someone/decoder", "revision": held})
+    loaded = load_pipeline(named, torch.float32).unet.state_dict()
+    weights = load_file(decoder / "unet/diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+    with pytest.raises(ModelError, match="'someone/decoder' can't be loaded"):
+        load_pipeline(named.model_copy(update={"revision": None}), torch.float32)
 
 
 def test_pictures_that_are_not_finite_are_told(section, inputs, judge):
