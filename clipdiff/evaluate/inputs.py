@@ -19,10 +19,14 @@ from clipdiff.towers.load import LoadedClip
 
 @dataclass(frozen=True)
 class Inputs:
-    """The evaluated splits; ``pictures`` and ``image_embeds`` (M, D) are theirs, one by one."""
+    """The evaluated splits; ``image_embeds`` (M, D) are of their pictures, one by one.
+
+    ``image_ids`` (M,) has the row of ``captions``, the captions table, as its index.
+    """
 
     splits: list[Split]
-    pictures: pd.DataFrame
+    captions: Path
+    image_ids: pd.Series
     image_embeds: Tensor
 
     def parts(self, image_embeds: Tensor) -> dict[str, Tensor]:
@@ -55,11 +59,12 @@ def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: Loaded
     table = read_captions(captions)
     splits = make_splits(table, names, captions)
     rows = np.concatenate([split.rows for split in splits])
-    cached = read_image_embeds(embeds, table["image_id"].to_numpy()[rows])
+    image_ids = table["image_id"].iloc[rows]
+    cached = read_image_embeds(embeds, image_ids.to_numpy())
     width = encode_texts(clip, []).shape[1]
     if cached.shape[1] != width:
         raise ModelError(
             f"{embeds}: embeddings of width {cached.shape[1]}, but clip.model makes {width}; they "
             "are another CLIP's: delete the file and run `clipdiff embed` again"
         )
-    return Inputs(splits, table.iloc[rows], cached)
+    return Inputs(splits, captions, image_ids, cached)

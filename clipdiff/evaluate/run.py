@@ -64,7 +64,7 @@ def evaluate(
         text_embeds = TextEmbeds(wanted, encode_texts(clip, wanted))
         image_embeds = inputs.image_embeds
         if settings.image_tower_trained:
-            image_embeds = embed_images(clip, inputs.pictures, settings.clip.batch)
+            image_embeds = embed_images(clip, captions, inputs.image_ids, settings.clip.batch)
         views = _views(settings, inputs, text_embeds, image_embeds)
         for split, task in tasks:
             for metric in task.measure(views[split.name], reference[split.name]):
@@ -123,7 +123,9 @@ def _reference_views(
         return _views(settings, inputs, TextEmbeds(texts, encode_texts(clip, texts)), cached)
     judge = load_clip(settings.reference_clip)
     text_embeds = TextEmbeds(texts, encode_texts(judge, texts))
-    image_embeds = embed_images(judge, inputs.pictures, settings.reference_clip.batch)
+    image_embeds = embed_images(
+        judge, inputs.captions, inputs.image_ids, settings.reference_clip.batch
+    )
     return _views(settings, inputs, text_embeds, image_embeds)
 
 
