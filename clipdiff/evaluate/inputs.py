@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from clipdiff.errors import ModelError
 from clipdiff.evaluate.image_embeds import read_image_embeds
 from clipdiff.evaluate.registry import Validation
 from clipdiff.evaluate.splits import Split, make_splits, read_captions
-from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.load import LoadedClip
 
 
@@ -34,13 +33,10 @@ class Inputs:
         parts = image_embeds.split([len(split.rows) for split in self.splits])
         return {split.name: part for split, part in zip(self.splits, parts, strict=True)}
 
-    def validations(self, clip: LoadedClip) -> dict[str, Validation]:
-        """Return each split as one that choices are made on, seen by ``clip``'s present weights."""
+    def validations(self, encode: TextEncoder) -> dict[str, Validation]:
+        """Return each split as one that choices are made on, seen by a CLIP's present weights."""
         parts = self.parts(self.image_embeds)
-        return {
-            split.name: Validation(split, parts[split.name], partial(encode_texts, clip))
-            for split in self.splits
-        }
+        return {split.name: Validation(split, parts[split.name], encode) for split in self.splits}
 
 
 def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: LoadedClip) -> Inputs:

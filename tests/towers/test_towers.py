@@ -1,5 +1,6 @@
 """Loading, trimmed text encoding, picture embedding and weight averaging against open_clip."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from torch import Tensor
 from clipdiff.config.sections import Clip
 from clipdiff.errors import DataError, ModelError
 from clipdiff.towers.average import average_weights
-from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.images import embed_images, read_pictures
 from clipdiff.towers.load import load_clip
 
@@ -107,6 +108,24 @@ def test_order_batches_and_repeats_do_not_matter(clip):
     torch.testing.assert_close(encode_texts(clip, TEXTS[::-1], batch=1).flip(0), got)
     torch.testing.assert_close(got.norm(dim=1), torch.ones(len(TEXTS)))
     assert encode_texts(clip, []).shape == (0, 16)
+
+
+def test_an_encoder_tokenises_once_and_gives_the_same_bits(tmp_path):
+    clip, asked = load_clip(save_clip(tmp_path / "clip")), []
+
+    def counted(texts: list[str]) -> Tensor:
+        asked.extend(texts)
+        return clip.tokenizer(texts)
+
+    encode = TextEncoder(dataclasses.replace(clip, tokenizer=counted))
+    for texts in (TEXTS[:3], TEXTS, TEXTS[::-1], [TEXTS[1]] * 2):
+        assert torch.equal(encode(texts), encode_texts(clip, texts))
+    before = encode(TEXTS)
+    clip.model.text_projection.data[:, 0] += 1
+    assert not torch.equal(encode(TEXTS), before)
+    assert torch.equal(encode(TEXTS), encode_texts(clip, TEXTS))
+    assert asked == TEXTS
+    assert encode([]).shape == (0, 16)
 
 
 def test_pictures_are_embedded_in_order(clip, pictures, embedded):
