@@ -85,30 +85,48 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
-def write_parquet(path: Path | str, table: "pd.DataFrame") -> None:
-    """Write a table as Parquet, without its index."""
+def write_parquet(path: Path | str, table: "pd.DataFrame", group: int | None = None) -> None:
+    """Write a table as Parquet, without its index.
+
+    Args:
+        path: the file.
+        table: its rows.
+        group: rows that a reader of some rows has to read at once (None: the library's choice).
+    """
     with written_whole(path) as scratch:
-        table.to_parquet(scratch, index=False)
+        table.to_parquet(scratch, index=False, row_group_size=group)
 
 
-def read_parquet(path: Path | str, columns: Sequence[str] = ()) -> "pd.DataFrame":
-    """Read a Parquet table and check that it has ``columns``.
+def read_parquet(
+    path: Path | str,
+    columns: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    filters: Sequence[tuple[str, str, Any]] | None = None,
+) -> "pd.DataFrame":
+    """Read a Parquet table: of its columns only the named ones, so that pictures stay on the disk.
+
+    Args:
+        path: the file.
+        columns: those that it must have; none named means all that it has.
+        optional: those to read where it has them.
+        filters: conditions (column, operator, value), all of which a row must meet.
 
     Raises:
         DataError: it is missing, truncated, no Parquet, or lacks a column.
     """
     import pandas as pd
+    from pyarrow.parquet import read_schema
 
     try:
-        table = pd.read_parquet(_existing(path))
+        there = read_schema(_existing(path)).names
+        if missing := [name for name in columns if name not in there]:
+            raise DataError(f"{path}: lacks the columns {missing}; it has {there}")
+        wanted = [*columns, *(name for name in optional if name in there)] or None
+        return pd.read_parquet(path, columns=wanted, filters=filters)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
         raise DataError(
             f"{path}: not a whole Parquet file ({error}); delete it and run again"
         ) from error
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DataError(f"{path}: lacks the columns {missing}; it has {list(table.columns)}")
-    return table
 
 
 def write_tensors(path: Path | str, tensors: dict[str, "torch.Tensor"]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # items, where none is named
 TOLERANCE = 1e-9
+SAID = ("image_id", "path", "caption", "split", "label", "attributes")  # of a picture
 
 
 def command(
@@ -50,7 +51,7 @@ def command(
     for line in _value(number):
         typer.echo(line)
     if not items.empty:
-        captions = read_parquet(files.captions).set_index("image_id")
+        captions = read_parquet(files.captions, SAID).set_index("image_id")
         for line in _items(files, number, items, captions):
             typer.echo(line)
     origin = find_origin(files, cell, number.provenance)

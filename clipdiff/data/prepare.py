@@ -15,6 +15,8 @@ from clipdiff.files import write_parquet
 
 log = logging.getLogger(__name__)
 
+READ_AT_ONCE = 500  # pictures that a stage that embeds them holds, beside its batch
+
 
 def prepare(settings: PrepareSettings, table: pd.DataFrame, captions: Path, pairs: Path) -> None:
     """Write ``data/captions.parquet`` and ``data/pairs.parquet``.
@@ -35,7 +37,7 @@ def prepare(settings: PrepareSettings, table: pd.DataFrame, captions: Path, pair
     table = _first_train_rows(table, data.train_images, data.seed)
     drawn = draw_pairs(table, data.pairs, data.seed)
     table = _with_evaluation_sets(table, data)
-    write_parquet(captions, table[list(COLUMNS)])
+    write_parquet(captions, table[list(COLUMNS)], group=READ_AT_ONCE)
     write_parquet(pairs, drawn)
     log.info("%d pictures, %d pairs", len(table), len(drawn))
 

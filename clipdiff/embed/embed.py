@@ -27,16 +27,16 @@ def embed(settings: EmbedSettings, captions: Path, output: Path) -> None:
         DataError: the table is missing or truncated, or a picture unreadable (names its row).
         ModelError: the CLIP can't be loaded.
     """
-    table = read_parquet(captions, ("image_id", "image", "path"))
-    if not len(table):
+    image_ids = read_parquet(captions, ("image_id",))["image_id"]
+    if not len(image_ids):
         raise DataError(f"{captions}: no rows; run `clipdiff prepare` again")
     clip = load_clip(settings.clip)
     parts = []
-    with Progress("pictures embedded", len(table)) as progress:
-        for image_embeds in embed_batches(clip, table, settings.clip.batch):
+    with Progress("pictures embedded", len(image_ids)) as progress:
+        for image_embeds in embed_batches(clip, captions, image_ids, settings.clip.batch):
             parts.append(image_embeds)
             progress.advance(len(image_embeds))
-    image_ids = torch.tensor(table["image_id"].to_numpy(copy=True), dtype=torch.int64)
+    ids = torch.tensor(image_ids.to_numpy(copy=True), dtype=torch.int64)
     image_embeds = torch.cat(parts)
-    write_tensors(output, {"image_embeds": image_embeds, "image_ids": image_ids})
+    write_tensors(output, {"image_embeds": image_embeds, "image_ids": ids})
     log.info("%d pictures embedded, width %d, by %s", *image_embeds.shape, settings.clip.model)

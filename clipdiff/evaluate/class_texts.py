@@ -115,7 +115,7 @@ def _kept(table: pd.DataFrame) -> pd.Series:
 
 
 def _read_whole(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    table = read_parquet(path, columns)
+    table = read_parquet(path, columns, optional=("kept",))
     if odd := [column for column in columns if table[column].isna().any()]:
         raise DataError(f"{path}: rows without {odd[0]}; fill them in or drop them")
     return table

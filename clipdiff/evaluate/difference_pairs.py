@@ -91,7 +91,7 @@ def read_pair_differences(path: Path, split: Split) -> dict[tuple[int, int], str
     Raises:
         DataError: the file is missing or truncated, or no pair has a text in both orders.
     """
-    table = read_parquet(path, COLUMNS).dropna(subset=list(COLUMNS))
+    table = read_parquet(path, COLUMNS, optional=("kept",)).dropna(subset=list(COLUMNS))
     if "kept" in table:
         table = table[table["kept"]]
     places = pd.Index(split.image_ids)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,20 @@ from clipdiff.errors import ModelError
 from clipdiff.evaluate.image_embeds import read_image_embeds
 from clipdiff.evaluate.registry import Validation
 from clipdiff.evaluate.splits import Split, make_splits, read_captions
-from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.load import LoadedClip
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The evaluated splits; ``pictures`` and ``image_embeds`` (M, D) are theirs, one by one."""
+    """The evaluated splits; ``image_embeds`` (M, D) are of their pictures, one by one.
+
+    ``image_ids`` (M,) has the row of ``captions``, the captions table, as its index.
+    """
 
     splits: list[Split]
-    pictures: pd.DataFrame
+    captions: Path
+    image_ids: pd.Series
     image_embeds: Tensor
 
     def parts(self, image_embeds: Tensor) -> dict[str, Tensor]:
@@ -30,13 +33,10 @@ class Inputs:
         parts = image_embeds.split([len(split.rows) for split in self.splits])
         return {split.name: part for split, part in zip(self.splits, parts, strict=True)}
 
-    def validations(self, clip: LoadedClip) -> dict[str, Validation]:
-        """Return each split as one that choices are made on, seen by ``clip``'s present weights."""
+    def validations(self, encode: TextEncoder) -> dict[str, Validation]:
+        """Return each split as one that choices are made on, seen by a CLIP's present weights."""
         parts = self.parts(self.image_embeds)
-        return {
-            split.name: Validation(split, parts[split.name], partial(encode_texts, clip))
-            for split in self.splits
-        }
+        return {split.name: Validation(split, parts[split.name], encode) for split in self.splits}
 
 
 def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: LoadedClip) -> Inputs:
@@ -55,11 +55,12 @@ def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: Loaded
     table = read_captions(captions)
     splits = make_splits(table, names, captions)
     rows = np.concatenate([split.rows for split in splits])
-    cached = read_image_embeds(embeds, table["image_id"].to_numpy()[rows])
+    image_ids = table["image_id"].iloc[rows]
+    cached = read_image_embeds(embeds, image_ids.to_numpy())
     width = encode_texts(clip, []).shape[1]
     if cached.shape[1] != width:
         raise ModelError(
             f"{embeds}: embeddings of width {cached.shape[1]}, but clip.model makes {width}; they "
             "are another CLIP's: delete the file and run `clipdiff embed` again"
         )
-    return Inputs(splits, table.iloc[rows], cached)
+    return Inputs(splits, captions, image_ids, cached)

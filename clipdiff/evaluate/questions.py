@@ -22,6 +22,7 @@ from clipdiff.evaluate.registry import Validation, chosen_on
 from clipdiff.evaluate.splits import Split
 from clipdiff.files import write_parquet
 from clipdiff.grid import LLM_TEXTS, TEXT_TABLES
+from clipdiff.towers.encode import TextEncoder
 from clipdiff.towers.load import load_clip
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def write_questions(
     """
     clip = load_clip(settings.clip)
     inputs = read_inputs(captions, embeds, settings.evaluate.splits, clip)
-    validations = inputs.validations(clip)
+    validations = inputs.validations(TextEncoder(clip))
     rows: list[Row] = []
     for split in inputs.splits:
         own = settings.evaluate.for_split(split.name)

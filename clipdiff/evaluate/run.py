@@ -22,9 +22,9 @@ from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import write_json, write_parquet
 from clipdiff.grid import text_tables
 from clipdiff.provenance import provenance
-from clipdiff.towers.encode import encode_texts
+from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.images import embed_images
-from clipdiff.towers.load import LoadedClip, load_clip
+from clipdiff.towers.load import load_clip
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +58,19 @@ def evaluate(
     clip = load_clip(settings.clip)
     pretrained = {name: value.clone() for name, value in clip.model.state_dict().items()}
     inputs = read_inputs(captions, embeds, settings.evaluate.splits, clip)
-    tasks = _make_tasks(settings, inputs, clip, texts)
-    reference = _reference_views(settings, clip, inputs, tasks)
+    encode = TextEncoder(clip)
+    tasks = _make_tasks(settings, inputs, encode, texts)
+    reference = _reference_views(settings, encode, inputs, tasks)
     if settings.evaluate.unclip is not None:
         reference = _with_paint(settings, inputs, reference, tasks)
     metric_rows, item_tables = [], []
     wanted = _distinct(text for _, task in tasks for text in task.texts())
     for weights, state in weight_settings(pretrained, model, settings.evaluate.wise_alphas):
         clip.model.load_state_dict(state)
-        text_embeds = TextEmbeds(wanted, encode_texts(clip, wanted))
+        text_embeds = TextEmbeds(wanted, encode(wanted))
         image_embeds = inputs.image_embeds
         if settings.image_tower_trained:
-            image_embeds = embed_images(clip, inputs.pictures, settings.clip.batch)
+            image_embeds = embed_images(clip, captions, inputs.image_ids, settings.clip.batch)
         views = _views(settings, inputs, text_embeds, image_embeds)
         for split, task in tasks:
             for metric in task.measure(views[split.name], reference[split.name]):
@@ -89,12 +90,12 @@ def evaluate(
 
 
 def _make_tasks(
-    settings: EvaluateSettings, inputs: Inputs, clip: LoadedClip, texts: Path
+    settings: EvaluateSettings, inputs: Inputs, encode: TextEncoder, texts: Path
 ) -> list[tuple[Split, Task]]:
-    """Make the tasks of each split, while ``clip`` holds its pretrained weights."""
+    """Make the tasks of each split, while the CLIP holds its pretrained weights."""
     for name in settings.evaluate.per_split.keys() - {split.name for split in inputs.splits}:
         log.warning("evaluate.per_split.%s: no effect, as evaluate.splits does not name it", name)
-    validations = inputs.validations(clip)
+    validations = inputs.validations(encode)
     tasks = []
     for split in inputs.splits:
         own = settings_of(settings, split.name, texts)
@@ -117,20 +118,22 @@ def settings_of(settings: EvaluateSettings, split: str, texts: Path) -> Evaluate
 
 def _reference_views(
     settings: EvaluateSettings,
-    clip: LoadedClip,
+    encode: TextEncoder,
     inputs: Inputs,
     tasks: list[tuple[Split, Task]],
 ) -> dict[str, View]:
-    """Embed what the judge has to see; ``clip`` still holds its pretrained weights."""
+    """Embed what the judge has to see; the CLIP still holds its pretrained weights."""
     texts = _distinct(text for _, task in tasks for text in task.reference_texts())
     cached = inputs.image_embeds
     if not texts:
         return _views(settings, inputs, TextEmbeds([], cached[:0]), cached)
     if settings.reference_clip == settings.clip:
-        return _views(settings, inputs, TextEmbeds(texts, encode_texts(clip, texts)), cached)
+        return _views(settings, inputs, TextEmbeds(texts, encode(texts)), cached)
     judge = load_clip(settings.reference_clip)
     text_embeds = TextEmbeds(texts, encode_texts(judge, texts))
-    image_embeds = embed_images(judge, inputs.pictures, settings.reference_clip.batch)
+    image_embeds = embed_images(
+        judge, inputs.captions, inputs.image_ids, settings.reference_clip.batch
+    )
     return _views(settings, inputs, text_embeds, image_embeds)
 
 

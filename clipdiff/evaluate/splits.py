@@ -36,13 +36,13 @@ class Split:
 
 
 def read_captions(path: Path) -> pd.DataFrame:
-    """Read the captions table, without decoding a picture.
+    """Read the captions table, without its pictures.
 
     Raises:
         DataError: it is missing, truncated or lacks a column.
     """
     columns = ("image_id", "caption", "split", "label", "attributes")
-    return read_parquet(path, columns).reset_index(drop=True)
+    return read_parquet(path, columns, optional=("dataset",))
 
 
 def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[Split]:

@@ -20,7 +20,7 @@ from clipdiff.errors import ConfigError, ModelError
 from clipdiff.evaluate.inputs import Inputs
 from clipdiff.evaluate.registry import Painted
 from clipdiff.progress import Progress
-from clipdiff.towers.images import embed_pictures, open_pictures
+from clipdiff.towers.images import embed_pictures, open_pictures, read_pictures
 from clipdiff.towers.load import LoadedClip
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Painter:
         width = self.pipeline.image_normalizer.config.embedding_dim
         if width != known.shape[1]:
             raise self._misfit(f"image embeddings of width {width}, those here {known.shape[1]}")
-        opened = list(open_pictures(inputs.pictures.iloc[:COMPARED]))
+        pictures = read_pictures(inputs.captions, inputs.image_ids.iloc[:COMPARED])
+        opened = list(open_pictures(pictures))
         pixels = self.pipeline.feature_extractor(images=opened, return_tensors="pt").pixel_values
         encoder = self.pipeline.image_encoder
         with torch.inference_mode():

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from clipdiff.grid import Results, Variant
 from clipdiff.tables.measures import FINETUNED, Measure
 from clipdiff.tables.outcomes import Outcomes
 
+COLUMNS = ("image_id", "path", "caption", "label", "attributes")
 SCORE = Measure("score", "difference/mean", "score", "Score", "Score", grouped=True)
 
 
@@ -50,11 +52,36 @@ class WrittenPair:
     texts: list[tuple[str, str, str]]
 
 
+class Shown:
+    """The captions table by image_id; pictures stay on the disk until one is wanted.
+
+    Args:
+        path: ``data/captions.parquet``.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.table = read_parquet(path, COLUMNS).set_index("image_id")
+
+    def picture(self, image_id: int) -> Picture:
+        """Return one picture."""
+        row, wanted = self.table.loc[image_id], [("image_id", "==", int(image_id))]
+        data = read_parquet(self.path, ("image_id", "image"), filters=wanted)["image"].iloc[0]
+        caption = row["caption"] if isinstance(row["caption"], str) else "(no caption)"
+        return Picture(data if isinstance(data, bytes) else str(row["path"]), caption)
+
+    def value(self, image_id: int, attribute: str) -> str:
+        """Return a picture's value of an attribute; its class where that decides, as in AwA2."""
+        row = self.table.loc[image_id]
+        known = {} if pd.isna(row["attributes"]) else json.loads(row["attributes"])
+        return str(known.get(attribute, "?" if pd.isna(row["label"]) else row["label"]))
+
+
 def scored_pairs(
     scores: Sequence[Outcomes],
     splits: Sequence[str],
     chosen: tuple[str, str],
-    captions: pd.DataFrame,
+    captions: Shown,
     count: int,
     seed: int,
 ) -> list[ScoredPair]:
@@ -64,7 +91,7 @@ def scored_pairs(
         scores: outcomes of ``SCORE``.
         splits: where to draw from: the first of them with scores.
         chosen: LLM and loss of the cell to show; its seeds are averaged.
-        captions: ``data/captions.parquet`` by image_id.
+        captions: their captions, attributes and pictures.
         count: how many.
         seed: of the draw.
     """
@@ -82,15 +109,15 @@ def scored_pairs(
     for row in rows:
         ids = (items.image_id_1[row], items.image_id_2[row])
         attribute = items.tasks[row].split("/", 1)[1]
-        values = tuple(_shown_value(captions, i, attribute) for i in ids)
-        pictures = [picture(captions, i) for i in ids]
+        values = tuple(captions.value(i, attribute) for i in ids)
+        pictures = [captions.picture(i) for i in ids]
         before = float(outcome.pretrained[row])
         pairs.append(ScoredPair(*pictures, attribute, values, before, float(after[row])))
     return pairs
 
 
 def written_pairs(
-    files: Results, llms: Sequence[str], captions: pd.DataFrame, count: int, seed: int
+    files: Results, llms: Sequence[str], captions: Shown, count: int, seed: int
 ) -> list[WrittenPair]:
     """Draw training pairs, with every LLM's text and what became of it."""
     tables = {llm: read_parquet(files.differences(llm)).set_index("pair_id") for llm in llms}
@@ -98,8 +125,8 @@ def written_pairs(
     ids = np.random.default_rng(seed).permutation(np.sort(first.index))[:count]
     return [
         WrittenPair(
-            picture(captions, first.loc[pair_id, "image_id_1"]),
-            picture(captions, first.loc[pair_id, "image_id_2"]),
+            captions.picture(first.loc[pair_id, "image_id_1"]),
+            captions.picture(first.loc[pair_id, "image_id_2"]),
             [
                 (llm, str(table.loc[pair_id, "difference"]), _note(table.loc[pair_id]))
                 for llm, table in tables.items()
@@ -108,14 +135,6 @@ def written_pairs(
         )
         for pair_id in ids
     ]
-
-
-def picture(captions: pd.DataFrame, image_id: int) -> Picture:
-    """Return one picture of the captions table."""
-    row = captions.loc[image_id]
-    data = row["image"] if isinstance(row["image"], bytes) else str(row["path"])
-    caption = row["caption"] if isinstance(row["caption"], str) else "(no caption)"
-    return Picture(data, caption)
 
 
 def decode(shown: Picture) -> Image.Image:
@@ -148,10 +167,3 @@ def _note(row: pd.Series) -> str:
     if pd.isna(row["true"]):
         return "kept"
     return "kept, true" if row["true"] else "kept, false"
-
-
-def _shown_value(captions: pd.DataFrame, image_id: int, attribute: str) -> str:
-    """Return a picture's value of an attribute; its class where that decides, as in AwA2."""
-    row = captions.loc[image_id]
-    known = {} if pd.isna(row["attributes"]) else json.loads(row["attributes"])
-    return str(known.get(attribute, "?" if pd.isna(row["label"]) else row["label"]))

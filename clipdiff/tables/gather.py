@@ -7,12 +7,12 @@ import pandas as pd
 
 from clipdiff.config.stages import GatherSettings
 from clipdiff.errors import DataError
-from clipdiff.files import read_parquet, written_whole
+from clipdiff.files import written_whole
 from clipdiff.grid import Results, Variant, all_variants
 from clipdiff.tables.comparisons import compare
 from clipdiff.tables.costs import generation_seconds, job_costs
 from clipdiff.tables.draw import draw_figures
-from clipdiff.tables.examples import SCORE, scored_pairs, shown_cell, written_pairs
+from clipdiff.tables.examples import SCORE, Shown, scored_pairs, shown_cell, written_pairs
 from clipdiff.tables.llms import describe_texts
 from clipdiff.tables.long import read_metrics
 from clipdiff.tables.measures import MEASURES, splits_with
@@ -47,7 +47,7 @@ def gather(settings: GatherSettings, root: Path) -> None:
     tables = {"metrics": long, "tests": tests, "summary": summary, "llms": texts}
     write_tables(settings, tables, root / "tables")
     log.info("tables: %d rows of %d variants", len(long), len(variants))
-    captions = read_parquet(files.captions).set_index("image_id")
+    captions = Shown(files.captions)
     shown = splits_with(settings.evaluate, "difference_classification")[:1]
     chosen, draw = shown_cell(best_cell(summary), variants), settings.gather
     scores = [outcome for outcome in outcomes if outcome.measure is SCORE]

@@ -11,7 +11,6 @@ from clipdiff.towers.load import LoadedClip
 BATCH = 256
 
 
-@torch.inference_mode()
 def encode_texts(clip: LoadedClip, texts: Sequence[str], batch: int = BATCH) -> Tensor:
     """Encode texts; the same texts in the same order give the same bits.
 
@@ -23,8 +22,31 @@ def encode_texts(clip: LoadedClip, texts: Sequence[str], batch: int = BATCH) -> 
     Returns:
         text_embeds (T, D) float32, L2-normalised, on the CPU, in the order of ``texts``.
     """
+    return encode_tokens(clip, clip.tokenize(texts), batch)
+
+
+class TextEncoder:
+    """Encodes texts as ``encode_texts`` does, for a CLIP whose weights change between calls.
+
+    Each text is tokenised once, which on a CPU costs a small tower as much as encoding it.
+    """
+
+    def __init__(self, clip: LoadedClip):
+        self.clip, self.tokens = clip, clip.tokenize([])
+        self.places: dict[str, int] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Return text_embeds (T, D) float32, L2-normalised, on the CPU, of T texts."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.places]
+        self.places |= {text: place for place, text in enumerate(new, len(self.places))}
+        self.tokens = torch.cat([self.tokens, self.clip.tokenize(new)])
+        return encode_tokens(self.clip, self.tokens[[self.places[text] for text in texts]])
+
+
+@torch.inference_mode()
+def encode_tokens(clip: LoadedClip, tokens: Tensor, batch: int = BATCH) -> Tensor:
+    """Encode token ids (T, L) int64 as ``encode_texts`` does their texts."""
     tower = clip.text_tower
-    tokens = clip.tokenize(texts)  # (T, L)
     if not len(tokens):
         return torch.empty(0, _width(clip))
     order = tower.lengths(tokens).argsort(stable=True)

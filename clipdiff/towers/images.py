@@ -1,7 +1,8 @@
-"""Decoding pictures and embedding them by a CLIP's image tower."""
+"""Reading and decoding pictures, and embedding them by a CLIP's image tower."""
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -10,7 +11,32 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from clipdiff.errors import DataError
+from clipdiff.files import read_parquet
 from clipdiff.towers.load import LoadedClip
+
+
+def read_pictures(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
+    """Read some pictures of the captions table, still encoded; the others stay on the disk.
+
+    Args:
+        captions: ``data/captions.parquet``.
+        image_ids: (n,) distinct ids.
+
+    Returns:
+        The columns ``image_id``, ``image`` and ``path``, with the order and index of ``image_ids``.
+
+    Raises:
+        DataError: the table is missing or truncated, or lacks one of them.
+    """
+    ids = image_ids.tolist()
+    span = [("image_id", ">=", min(ids)), ("image_id", "<=", max(ids))]  # skips parts of the file
+    filters = [*span, ("image_id", "in", ids)]
+    table = read_parquet(captions, ("image_id", "image", "path"), filters=filters)
+    places = pd.Index(table["image_id"]).get_indexer(ids)
+    if (places < 0).any():
+        lacking = ids[int((places < 0).argmax())]
+        raise DataError(f"{captions}: no picture has image_id {lacking}; run `clipdiff prepare`")
+    return table.iloc[places].set_axis(image_ids.index)
 
 
 def load_pictures(clip: LoadedClip, pictures: pd.DataFrame) -> Tensor:
@@ -41,13 +67,14 @@ def open_pictures(pictures: pd.DataFrame) -> Iterator[Image.Image]:
         yield _decode(*row)
 
 
-def embed_images(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Tensor:
+def embed_images(clip: LoadedClip, captions: Path, image_ids: pd.Series, batch: int) -> Tensor:
     """Embed pictures, ``batch`` at once.
 
     Args:
         clip: the model, in eval mode.
-        pictures: n rows of the captions table, with ``image_id``, ``image`` and ``path``.
-        batch: pictures decoded and embedded at once.
+        captions: ``data/captions.parquet``.
+        image_ids: (n,) distinct ids of its pictures, by its row.
+        batch: pictures read, decoded and embedded at once.
 
     Returns:
         image_embeds (n, D) float32, L2-normalised, on the CPU, in the order of the rows.
@@ -55,13 +82,16 @@ def embed_images(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Tensor
     Raises:
         DataError: a picture is missing or unreadable; names its row and image id.
     """
-    return torch.cat(list(embed_batches(clip, pictures, batch)))
+    return torch.cat(list(embed_batches(clip, captions, image_ids, batch)))
 
 
-def embed_batches(clip: LoadedClip, pictures: pd.DataFrame, batch: int) -> Iterator[Tensor]:
+def embed_batches(
+    clip: LoadedClip, captions: Path, image_ids: pd.Series, batch: int
+) -> Iterator[Tensor]:
     """Yield the same image_embeds, (batch, D) at a time, for a caller that shows progress."""
-    for start in range(0, len(pictures), batch):
-        yield embed_pictures(clip, load_pictures(clip, pictures.iloc[start : start + batch]))
+    for start in range(0, len(image_ids), batch):
+        part = read_pictures(captions, image_ids.iloc[start : start + batch])
+        yield embed_pictures(clip, load_pictures(clip, part))
 
 
 @torch.inference_mode()

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from clipdiff.config.stages import TrainSettings
-from clipdiff.errors import ConfigError, DataError
-from clipdiff.files import alone, read_parquet
+from clipdiff.errors import ConfigError
+from clipdiff.files import alone
 from clipdiff.losses.make import make_loss
 from clipdiff.losses.ranks import Ranks
 from clipdiff.provenance import settings_hash
-from clipdiff.towers.images import load_pictures
+from clipdiff.towers.images import load_pictures, read_pictures
 from clipdiff.towers.load import LoadedClip, load_clip
 from clipdiff.train.checkpoint import Checkpoints
 from clipdiff.train.data import TrainingData, fingerprint, read_training_data
@@ -122,12 +122,7 @@ def _picture_loader(clip: LoadedClip, captions: Path, data: TrainingData) -> Loa
     Raises:
         DataError: the captions table lacks one of them.
     """
-    table = read_parquet(captions, ("image_id", "image", "path"))
-    places = pd.Index(table["image_id"]).get_indexer(data.image_ids)
-    if (places < 0).any():
-        lacking = data.image_ids[places < 0][0]
-        raise DataError(f"{captions}: no picture has image_id {lacking}; run `clipdiff prepare`")
-    return partial(_load_rows, clip, table.iloc[places])
+    return partial(_load_rows, clip, read_pictures(captions, pd.Series(data.image_ids)))
 
 
 def _load_rows(clip: LoadedClip, pictures: pd.DataFrame, rows: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def test_evaluation_rows_are_added_and_never_trained_on(prepared) -> None:
     assert list(table.columns) == list(COLUMNS)
     assert table["image_id"].is_unique
     counts = table["split"].value_counts()
-    assert counts["train"], counts["validation"] == (10, 3)
+    assert (counts["train"], counts["validation"]) == (10, 3)
     assert counts["cifar100"] == 9
     assert counts["cifar100_validation"] <= 3
     assert "awa2_validation" not in counts  # its training classes are other classes

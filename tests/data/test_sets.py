@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clipdiff.config.sections import SetName
-from clipdiff.data.sets import SETS, read_set
+from clipdiff.data.sets import SETS, cifar, read_set, webdataset
 from clipdiff.data.sets.eurosat import CLASSES
 from clipdiff.data.sets.flowers102 import NAMES
 
@@ -227,3 +227,25 @@ def test_webdataset_samples(read) -> None:
     assert set(table["caption"][3:]) <= {"one", "two"}
     assert json.loads(table["attributes"][4]) == {"size": "small"}
     assert all(isinstance(data, bytes) for data in table["image"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "maker"),
+    [("cifar100", cifar, "_png"), ("webdataset", webdataset, "_content")],
+)
+def test_only_kept_pictures_are_made(tmp_path, write, monkeypatch, kind, module, maker) -> None:
+    """And they are those that a draw from all pictures gives."""
+    write[kind](tmp_path)
+    whole = read_set(kind, tmp_path, ALL, seed=5)
+    made, make = [], getattr(module, maker)
+
+    def counted(*place) -> bytes:
+        made.append(make(*place))
+        return made[-1]
+
+    monkeypatch.setattr(module, maker, counted)
+    table = read_set(kind, tmp_path, {"test": 4}, seed=5)
+    tests = whole[whole["split"] == "test"]
+    assert table.equals(tests.sample(4, random_state=5).sort_index().reset_index(drop=True))
+    pictures = [data for data in made if data.startswith((b"\x89PNG", b"\xff\xd8", b"RIFF"))]
+    assert pictures == list(table["image"])

@@ -28,7 +28,8 @@ def test_every_picture_under_its_id(table, tmp_path):
     embed(SETTINGS, tmp_path / "captions.parquet", output)
     held = read_tensors(output)
     assert held["image_ids"].tolist() == table["image_id"].tolist()
-    expected = embed_images(load_clip(SETTINGS.clip), table, batch=8)
+    clip, ids = load_clip(SETTINGS.clip), table["image_id"]
+    expected = embed_images(clip, tmp_path / "captions.parquet", ids, batch=8)
     assert torch.equal(held["image_embeds"], expected)
     assert held["image_embeds"].dtype == torch.float32
     torch.testing.assert_close(held["image_embeds"].norm(dim=1), torch.ones(len(table)))

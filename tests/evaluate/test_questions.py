@@ -12,6 +12,7 @@ from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.questions import write_questions
 from clipdiff.evaluate.registry import make_task
 from clipdiff.files import read_parquet, write_parquet
+from clipdiff.towers.encode import TextEncoder
 from clipdiff.towers.load import load_clip
 
 TASKS = ["comparative_prompting", "geometry", "difference_classification"]
@@ -89,7 +90,7 @@ def test_every_pair_that_moves_prompts_was_asked_about(bench):
     section = settings.evaluate.model_copy(update=told)
     clip = load_clip(settings.clip)
     inputs = read_inputs(bench.captions, bench.embeds, section.splits, clip)
-    validations = inputs.validations(clip)
+    validations = inputs.validations(TextEncoder(clip))
     confused = classes_to_tell_apart(validations["validation"], section)
     assert len(confused)
     for split in inputs.splits:

@@ -1,22 +1,26 @@
 """Loading, trimmed text encoding, picture embedding and weight averaging against open_clip."""
 
+import dataclasses
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import Tensor
 
 from clipdiff.config.sections import Clip
 from clipdiff.errors import DataError, ModelError
 from clipdiff.towers.average import average_weights
-from clipdiff.towers.encode import encode_texts
-from clipdiff.towers.images import embed_images
+from clipdiff.towers.encode import TextEncoder, encode_texts
+from clipdiff.towers.images import embed_images, read_pictures
 from clipdiff.towers.load import load_clip
 
 TEXTS = ["a red fox on a blue ground", "two owls", "", "the first is larger than the second, twice"]
@@ -59,7 +63,19 @@ def pictures() -> pd.DataFrame:
     for stream in streams:
         Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(stream, "PNG")
     columns = {"image_id": range(10, 15), "image": [s.getvalue() for s in streams], "path": None}
-    return pd.DataFrame(columns, index=range(100, 105))
+    return pd.DataFrame(columns)
+
+
+@pytest.fixture
+def embedded(clip, tmp_path):
+    """Write a table of pictures, embed those of some rows, and return image_embeds."""
+
+    def made(pictures: pd.DataFrame, batch: int = 2, rows: Sequence[int] = range(5)) -> Tensor:
+        pictures.to_parquet(tmp_path / "captions.parquet", index=False, row_group_size=2)
+        image_ids = pictures["image_id"].iloc[list(rows)]
+        return embed_images(clip, tmp_path / "captions.parquet", image_ids, batch)
+
+    return made
 
 
 @pytest.mark.parametrize("custom", [False, True])
@@ -94,42 +110,83 @@ def test_order_batches_and_repeats_do_not_matter(clip):
     assert encode_texts(clip, []).shape == (0, 16)
 
 
-def test_pictures_are_embedded_in_order(clip, pictures):
+def test_an_encoder_tokenises_once_and_gives_the_same_bits(tmp_path):
+    clip, asked = load_clip(save_clip(tmp_path / "clip")), []
+
+    def counted(texts: list[str]) -> Tensor:
+        asked.extend(texts)
+        return clip.tokenizer(texts)
+
+    encode = TextEncoder(dataclasses.replace(clip, tokenizer=counted))
+    for texts in (TEXTS[:3], TEXTS, TEXTS[::-1], [TEXTS[1]] * 2):
+        assert torch.equal(encode(texts), encode_texts(clip, texts))
+    before = encode(TEXTS)
+    clip.model.text_projection.data[:, 0] += 1
+    assert not torch.equal(encode(TEXTS), before)
+    assert torch.equal(encode(TEXTS), encode_texts(clip, TEXTS))
+    assert asked == TEXTS
+    assert encode([]).shape == (0, 16)
+
+
+def test_pictures_are_embedded_in_order(clip, pictures, embedded):
     opened = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures["image"]]
     with torch.no_grad():
         batch = torch.stack([clip.preprocess(picture) for picture in opened])
         expected = clip.model.encode_image(batch, normalize=True)
-    got = embed_images(clip, pictures, batch=2)
+    got = embedded(pictures)
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
     assert got.dtype == torch.float32
+    torch.testing.assert_close(embedded(pictures, rows=[3, 0, 4]), expected[[3, 0, 4]])
 
 
-def test_pictures_by_path(clip, pictures, tmp_path):
+def test_only_the_wanted_pictures_are_read(pictures, tmp_path):
+    path = tmp_path / "captions.parquet"
+    pictures.to_parquet(path, index=False, row_group_size=1)
+    wanted = pictures["image_id"].iloc[[4, 3]]
+    footer = pq.ParquetFile(path).metadata
+    first = footer.row_group(0).column(1)  # the picture of row 0, spoilt
+    data = bytearray(path.read_bytes())
+    start = first.dictionary_page_offset or first.data_page_offset
+    data[start : start + first.total_compressed_size] = bytes(first.total_compressed_size)
+    path.write_bytes(data)
+    assert list(read_pictures(path, wanted)["image"]) == list(pictures["image"][[4, 3]])
+    assert list(read_pictures(path, wanted).index) == [4, 3]
+    with pytest.raises(DataError, match="not a whole Parquet file"):
+        read_pictures(path, pictures["image_id"])
+
+
+def test_a_picture_that_the_table_lacks(pictures, tmp_path):
+    pictures.to_parquet(tmp_path / "captions.parquet", index=False)
+    with pytest.raises(DataError, match=r"captions.parquet: no picture has image_id 99"):
+        read_pictures(tmp_path / "captions.parquet", pd.Series([11, 99, 12]))
+
+
+def test_pictures_by_path(pictures, embedded, tmp_path):
     for name, data in zip("abcde", pictures["image"], strict=True):
         (tmp_path / name).write_bytes(data)
     by_path = pictures.assign(image=None, path=[str(tmp_path / name) for name in "abcde"])
-    assert torch.equal(embed_images(clip, by_path, 5), embed_images(clip, pictures, 5))
+    assert torch.equal(embedded(by_path, batch=5), embedded(pictures, batch=5))
 
 
 @pytest.mark.parametrize(
     ("image", "path", "message"),
     [
-        (b"\x89PNG no picture", None, r"row 102, image_id 12: its 15 bytes are not a readable"),
-        (None, "/nowhere/cat.png", r"row 102, image_id 12: no such picture: /nowhere/cat.png"),
-        (None, None, r"row 102, image_id 12: no picture; one of the columns"),
+        (b"\x89PNG no picture", None, r"row 2, image_id 12: its 15 bytes are not a readable"),
+        (None, "/nowhere/cat.png", r"row 2, image_id 12: no such picture: /nowhere/cat.png"),
+        (None, None, r"row 2, image_id 12: no picture; one of the columns"),
     ],
 )
-def test_an_unreadable_picture_is_named(clip, pictures, image, path, message):
+def test_an_unreadable_picture_is_named(pictures, embedded, image, path, message):
     broken = pictures.astype({"path": object})
-    broken.at[102, "image"], broken.at[102, "path"] = image, path
+    broken.at[2, "image"], broken.at[2, "path"] = image, path
     with pytest.raises(DataError, match=message):
-        embed_images(clip, broken, batch=2)
+        embedded(broken)
 
 
-def test_a_truncated_picture_is_named(clip, pictures):
-    pictures.at[101, "image"] = pictures.at[101, "image"][:200]
-    with pytest.raises(DataError, match=r"row 101, image_id 11: its 200 bytes"):
-        embed_images(clip, pictures, batch=5)
+def test_a_truncated_picture_is_named(pictures, embedded):
+    pictures.at[1, "image"] = pictures.at[1, "image"][:200]
+    with pytest.raises(DataError, match=r"row 1, image_id 11: its 200 bytes"):
+        embedded(pictures, batch=5)
 
 
 def test_averages_run_from_pretrained_to_finetuned():

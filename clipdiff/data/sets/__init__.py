@@ -1,6 +1,7 @@
 """Data sets as they lie on a disk once their archives are unpacked, one module each.
 
-A set's ``read(root, seed)`` returns one row a picture: ``path`` or ``image`` (bytes), ``caption``,
+A set's ``read(root, seed)`` returns one row a picture: ``path`` or ``image`` (a function that gives
+its bytes, so that only pictures that are kept are ever held or encoded), ``caption``,
 ``label`` (the class by its name, in plain words), ``split`` (``train``, ``validation``, ``test``),
 ``attributes`` (a dict), and ``listing`` and ``row``: the file and the row in it that name the
 picture, for errors. ``seed`` draws what the publishers did not fix: one caption of several, and
@@ -67,9 +68,11 @@ def read_set(kind: str, root: Path, most: dict[str, int | None], seed: int) -> p
             f"{root}: {kind} lacks {', '.join(missing)}; download {chosen.archives} from "
             f"{chosen.page} and unpack there, or correct the path; see `clipdiff data check`"
         )
-    table = chosen.read(chosen.place(root), seed)
-    parts = [_drawn(table[table["split"] == split], count, seed) for split, count in most.items()]
+    rows = chosen.read(chosen.place(root), seed)
+    parts = [_drawn(rows[rows["split"] == split], count, seed) for split, count in most.items()]
     table = pd.concat(parts, ignore_index=True)
+    images = [None if give is None else give() for give in table["image"]]
+    table["image"] = pd.Series(images, dtype=object)
     for _, row in table.iterrows():
         check_picture(row["path"], f"{row['listing']}, row {row['row']}", row["image"])
     attributes = [json.dumps(cell) if cell else None for cell in table["attributes"]]

@@ -114,15 +114,18 @@ def readable(name: str) -> str:
     return " ".join(name.replace("_", " ").replace("+", " ").replace("/", " ").split())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One picture of a data set; ``listing`` and ``row`` say where it is named."""
+    """One picture of a data set; ``listing`` and ``row`` say where it is named.
+
+    ``image`` gives the picture itself: it is called for those that are kept, after all are drawn.
+    """
 
     split: str
     listing: Path
     row: int
     path: str | None = None
-    image: bytes | None = None
+    image: Callable[[], bytes] | None = None
     caption: str | None = None
     label: str | None = None
     attributes: dict[str, str | int] | None = None

@@ -26,7 +26,7 @@ class ArrayUnpickler(pickle.Unpickler):
     """Reads containers, numbers, texts and numpy arrays; any other name in a pickle is refused."""
 
     def __init__(self, stream: BinaryIO):
-        super().__init__(stream, encoding="latin1")
+        super().__init__(stream, encoding="bytes")  # else every picture is held as a text too
 
     def find_class(self, module: str, name: str) -> Any:
         """Return one of ``ALLOWED``; nothing is imported."""
@@ -43,24 +43,29 @@ def read_pickle(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """
     try:
         with open(path, "rb") as stream:
-            facts = ArrayUnpickler(stream).load()
+            facts = {_text(key): value for key, value in ArrayUnpickler(stream).load().items()}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; unpack its archive again") from error
     # a damaged pickle can raise nearly anything
     except Exception as error:
         raise DataError(f"{path}: not read as a pickle of arrays: {error}") from error
-    missing = [key for key in keys if not isinstance(facts, dict) or key not in facts]
+    missing = [key for key in keys if key not in facts]
     if missing:
         raise DataError(f"{path}: lacks {missing}; expected a file of the python version")
     return facts
 
 
+def _text(value: bytes | str) -> str:
+    """Return a text as Python 3 has it; Python 2 wrote bytes."""
+    return value.decode("latin1") if isinstance(value, bytes) else value
+
+
 def read(
     training: str, test: str, meta: str, names_key: str, labels_key: str, root: Path, seed: int
 ) -> pd.DataFrame:
-    """Read all pictures as PNG; of the training ones a tenth, at random, is ``validation``."""
+    """Read all pictures, as PNG; of the training ones a tenth, at random, is ``validation``."""
     rng = np.random.default_rng(seed)
-    names = [readable(name) for name in read_pickle(root / meta, (names_key,))[names_key]]
+    names = [readable(_text(name)) for name in read_pickle(root / meta, (names_key,))[names_key]]
     rows = []
     for part, files in (("train", sorted(root.glob(training))), ("test", [root / test])):
         for path in files:
@@ -73,7 +78,8 @@ def read(
                 if not isinstance(label, int) or not 0 <= label < len(names):
                     raise DataError(f"{path}, row {row}: label {label}, of {len(names)} classes")
                 split = "validation" if part == "train" and rng.random() < 0.1 else part
-                rows.append(Row(split, path, row, image=_png(picture), label=names[label]))
+                image = partial(_png, picture)
+                rows.append(Row(split, path, row, image=image, label=names[label]))
     return table_of(rows)
 
 

@@ -6,7 +6,8 @@ A sample is what shares a name up to its first dot: a picture, with ``.cls`` (cl
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +18,8 @@ from clipdiff.data.sets.base import PICTURES, DataSet, Row, read_lines, table_of
 from clipdiff.errors import DataError
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-Sample = dict[str, bytes]  # extension, with its dot -> content
+Give = Callable[[], bytes]
+Sample = dict[str, Give]  # extension, with its dot -> what gives the content
 
 
 def read(root: Path, seed: int) -> pd.DataFrame:
@@ -49,15 +51,23 @@ def _shards(folder: Path) -> list[Path]:
 
 def _samples(shard: Path) -> Iterator[Sample]:
     try:
-        with tarfile.open(shard) as archive:
+        with tarfile.open(shard, "r:") as archive:  # uncompressed, so that a picture has a place
             files = ((PurePosixPath(file.name), file) for file in archive if file.isfile())
             for _, group in groupby(files, key=lambda pair: str(_stem(pair[0]))):
                 yield {
-                    path.name[len(_stem(path).name) :].lower(): archive.extractfile(file).read()
+                    path.name[len(_stem(path).name) :].lower(): partial(
+                        _content, shard, file.offset_data, file.size
+                    )
                     for path, file in group
                 }
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{shard}: not a whole tar file ({error}); download it again") from error
+
+
+def _content(shard: Path, offset: int, size: int) -> bytes:
+    with open(shard, "rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)
 
 
 def _stem(path: PurePosixPath) -> PurePosixPath:
@@ -71,10 +81,10 @@ def _row(
     if picture is None:
         raise DataError(f"{shard}, row {row}: no picture, only {sorted(sample)}")
     try:
-        facts = json.loads(sample.get(".json", b"{}"))
-        captions = [line.strip() for line in sample.get(".txt", b"").decode().splitlines()]
-        captions = [line for line in captions if line] or [facts.get("caption")]
-        number = int(sample[".cls"]) if ".cls" in sample else None
+        facts = json.loads(sample[".json"]()) if ".json" in sample else {}
+        captions = sample[".txt"]().decode().splitlines() if ".txt" in sample else []
+        captions = [line.strip() for line in captions if line.strip()] or [facts.get("caption")]
+        number = int(sample[".cls"]()) if ".cls" in sample else None
     except (ValueError, AttributeError) as error:
         raise DataError(f"{shard}, row {row}: its texts can't be read ({error})") from error
     if number is not None and not 0 <= number < len(names):
