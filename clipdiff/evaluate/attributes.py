@@ -158,7 +158,7 @@ class Coded:
 def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
     """Return the attributes of a templates file in which pictures of a split differ; maybe none.
 
-    An attribute that all pictures share (AwA2's test classes have no horns) is left out.
+    An attribute that all pictures share (none of AwA2's test classes has stripes) is left out.
 
     Raises:
         ConfigError: there is no such file, or it says something that is not allowed.

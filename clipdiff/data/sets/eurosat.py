@@ -8,7 +8,7 @@ from clipdiff.data.sets.base import DataSet
 from clipdiff.data.sets.folder import class_rows, with_random_test
 from clipdiff.errors import DataError, did_you_mean
 
-# The paper's words for the folders' names.
+# Plain words for the folders' names, which the paper's code puts into prompts as they are.
 CLASSES = {
     "AnnualCrop": "annual crop",
     "Forest": "forest",

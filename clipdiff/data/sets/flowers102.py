@@ -55,7 +55,7 @@ SET = DataSet(
     read=read,
     needs=("imagelabels.mat", "setid.mat", "jpg"),
     page="102 Category Flower Dataset (Visual Geometry Group, Oxford)",
-    archives="Dataset images 102flowers.tgz (345 MB), The image labels imagelabels.mat, The data "
+    archives="Dataset images 102flowers.tgz (329 MB), The image labels imagelabels.mat, The data "
     "splits setid.mat",
     licence="102 Category Flower Dataset (states no licence; see its README)",
     folders=("flowers-102",),

@@ -40,7 +40,7 @@ SET = DataSet(
     read=read,
     needs=(LISTING,),
     page="SUN Database: Scene Categorization Benchmark (Princeton)",
-    archives="SUN397.tar.gz (37 GB)",
+    archives="SUN397.tar.gz (36 GB)",
     licence="SUN Database: Scene Categorization Benchmark (research use)",
     folders=("SUN397",),
 )
