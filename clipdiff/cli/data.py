@@ -33,7 +33,11 @@ def check(config: o.ConfigFiles = o.DEFAULT_CONFIG) -> None:
         console.print(text, markup=False, highlight=False)
     if not found:
         console.print(f"data.source: {chosen.data.source} needs no download")
-    if not all(fine for fine, _ in found):
+        return
+    lacking = sum(not fine for fine, _ in found)
+    console.print(f"{len(found) - lacking} of {len(found)} data sets are in place", highlight=False)
+    if lacking:
+        console.print("unpack what is named above into its folder, and check again")
         raise typer.Exit(1)
 
 
@@ -41,29 +45,33 @@ def findings(config: Config) -> Iterator[Finding]:
     """Yield for each configured set whether it is in place, and what a user has to know of it."""
     from clipdiff.data.sets import SETS
 
-    for name, kind, root in _configured(config):
+    for (kind, root), names in _configured(config).items():
         chosen = SETS[kind]
-        terms = f"licence: {chosen.licence}"
-        if missing := chosen.missing(root):
-            more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            yield (
-                False,
-                f"{name}: {', '.join(missing[:SHOWN])}{more}; download {chosen.archives} from "
-                f"{chosen.page} and unpack into {root}; {terms}",
-            )
-            continue
+        title, terms = f"{', '.join(names)}: {kind} in ", f"\n  licence: {chosen.licence}"
         place = chosen.place(root)
+        if missing := chosen.missing_in(place):
+            lacks = "nothing of it is there"
+            if len(missing) < len(chosen.needs):
+                more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+                lacks = f"lacks {', '.join(missing[:SHOWN])}{more}"
+            get = f"\n  download: {chosen.archives}\n  from: {chosen.page}"
+            yield False, f"{title}{place}: {lacks}{get}\n  unpack into: {root}{terms}"
+            continue
         extras = [extra for extra in chosen.extras if (place / extra).exists()]
         also = f", with {', '.join(extras)}" if extras else ""
-        yield True, f"{name}: {kind} in {place}, {_size(place)}{also}; {terms}"
+        yield True, f"{title}{place}: {_size(place)}{also}{terms}"
 
 
-def _configured(config: Config) -> Iterator[tuple[str, str, Path]]:
-    """Yield the dotted key, layout and root of each set."""
+def _configured(config: Config) -> dict[tuple[str, Path], list[str]]:
+    """Return the layout and root of each set, and the dotted keys that name it."""
+    sets: dict[tuple[str, Path], list[str]] = {}
     if config.data.source == "coco":
-        yield "data.root", "coco", Path(str(config.data.root))
+        sets["coco", Path(str(config.data.root))] = ["data.root"]
     for name, entry in config.data.evaluation.items():
-        yield f"data.evaluation.{name}", entry.layout(name), Path(entry.root)
+        sets.setdefault((entry.layout(name), Path(entry.root)), []).append(
+            f"data.evaluation.{name}"
+        )
+    return sets
 
 
 def _size(folder: Path) -> str:

@@ -147,7 +147,8 @@ def test_data_check_of_sets_in_place(data: Data, tmp_path: Path) -> None:
     code, text = checked(data, tmp_path)
     assert code == 0
     assert text.count("ok ") == 6
-    assert f"data.root: coco in {tmp_path}/coco, " in text
+    assert f"data.root: coco in {tmp_path}/coco: " in text
+    assert "6 of 6 data sets are in place" in text
     assert "KiB" in text
     assert "licence: COCO, Terms of Use" in text
     assert f"data.evaluation.awa2: awa2 in {tmp_path}/awa2/Animals_with_Attributes2" in text
@@ -157,12 +158,20 @@ def test_data_check_of_sets_in_place(data: Data, tmp_path: Path) -> None:
 def test_data_check_names_missing_files_and_downloads(data: Data, tmp_path: Path) -> None:
     (tmp_path / "cifar100/cifar-100-python/meta").unlink()
     (tmp_path / "flowers102/jpg").rename(tmp_path / "jpg")
-    code, text = checked(data, tmp_path)
+    (tmp_path / "awa2").rename(tmp_path / "elsewhere")
+    again = data.evaluation["awa2"].model_copy(update={"kind": "awa2"})
+    twice = data.evaluation | {"awa2_size": again}
+    code, text = checked(data.model_copy(update={"evaluation": twice}), tmp_path)
     assert code == 1
-    assert text.count("missing ") == 2
-    assert f"{tmp_path}/cifar100/cifar-100-python/meta; download CIFAR-100 python version" in text
-    assert "unpack into" in text
+    assert text.count("missing ") == 3
+    assert "cifar100 in " in text
+    assert f"{tmp_path}/cifar100/cifar-100-python: lacks meta\n" in text
+    assert "download: CIFAR-100 python version" in text
+    assert f"unpack into: {tmp_path}/cifar100\n" in text
     assert "102flowers.tgz" in text
+    both = "data.evaluation.awa2, data.evaluation.awa2_size: awa2 in"
+    assert f"{both} {tmp_path}/awa2: nothing of it is there" in text
+    assert "3 of 6 data sets are in place" in text
 
 
 def test_data_check_of_the_demo() -> None:
