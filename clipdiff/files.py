@@ -100,15 +100,16 @@ def write_parquet(path: Path | str, table: "pd.DataFrame", group: int | None = N
 def read_parquet(
     path: Path | str,
     columns: Sequence[str] = (),
-    optional: Sequence[str] = (),
+    optional: Sequence[str] | None = None,
     filters: Sequence[tuple[str, str, Any]] | None = None,
 ) -> "pd.DataFrame":
-    """Read a Parquet table: of its columns only the named ones, so that pictures stay on the disk.
+    """Read a Parquet table and check that it has ``columns``.
 
     Args:
         path: the file.
-        columns: those that it must have; none named means all that it has.
-        optional: those to read where it has them.
+        columns: those that it must have.
+        optional: read beside them only these, where it has them, so that pictures stay on the
+            disk; None: all that it has.
         filters: conditions (column, operator, value), all of which a row must meet.
 
     Raises:
@@ -121,7 +122,8 @@ def read_parquet(
         there = read_schema(_existing(path)).names
         if missing := [name for name in columns if name not in there]:
             raise DataError(f"{path}: lacks the columns {missing}; it has {there}")
-        wanted = [*columns, *(name for name in optional if name in there)] or None
+        extra = there if optional is None else optional
+        wanted = [name for name in there if name in columns or name in extra]
         return pd.read_parquet(path, columns=wanted, filters=filters)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
         raise DataError(

@@ -27,7 +27,7 @@ def embed(settings: EmbedSettings, captions: Path, output: Path) -> None:
         DataError: the table is missing or truncated, or a picture unreadable (names its row).
         ModelError: the CLIP can't be loaded.
     """
-    image_ids = read_parquet(captions, ("image_id",))["image_id"]
+    image_ids = read_parquet(captions, ("image_id",), optional=())["image_id"]
     if not len(image_ids):
         raise DataError(f"{captions}: no rows; run `clipdiff prepare` again")
     clip = load_clip(settings.clip)

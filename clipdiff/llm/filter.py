@@ -39,7 +39,8 @@ def filter_differences(
             no text is left.
         ModelError: the CLIP, whose text context limits the texts, is not there.
     """
-    shown = read_parquet(captions, ("image_id", "caption", "split", "attributes"))
+    columns = ("image_id", "caption", "split", "attributes")
+    shown = read_parquet(captions, columns, optional=())
     if settings.llm.startswith("shuffled-"):
         table = shuffled(read_parquet(source, COLUMNS), settings.seed, source)
         table[TOKENS] = pd.NA  # nothing was asked

@@ -116,7 +116,7 @@ def plan(settings: GenerateSettings, captions: Path, pairs: Path) -> list[Questi
     """
     prompt, seed = prompts.load(settings.definition.prompt), settings.generate.seed
     if settings.task == "rewrite":
-        table = read_parquet(captions, ("image_id", "caption", "split"))
+        table = read_parquet(captions, ("image_id", "caption", "split"), optional=())
         table = table[table["split"] == "train"]
         rows = zip(table["image_id"], table["caption"], strict=True)
     else:

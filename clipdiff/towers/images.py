@@ -31,7 +31,7 @@ def read_pictures(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
     ids = image_ids.tolist()
     span = [("image_id", ">=", min(ids)), ("image_id", "<=", max(ids))]  # skips parts of the file
     filters = [*span, ("image_id", "in", ids)]
-    table = read_parquet(captions, ("image_id", "image", "path"), filters=filters)
+    table = read_parquet(captions, ("image_id", "image", "path"), optional=(), filters=filters)
     places = pd.Index(table["image_id"]).get_indexer(ids)
     if (places < 0).any():
         lacking = ids[int((places < 0).argmax())]

@@ -114,3 +114,13 @@ def test_a_killed_process_lets_go_of_its_folder(tmp_path: Path) -> None:
         other.kill()
         with files.alone(tmp_path):
             assert other.wait(timeout=10) != 0
+
+
+def test_only_the_columns_and_rows_that_are_asked_for_are_read(tmp_path):
+    table = pd.DataFrame({"c": [1, 2, 3], "a": ["x", "y", "z"], "b": [b"1", b"2", b"3"]})
+    path = tmp_path / "a.parquet"
+    files.write_parquet(path, table, group=2)
+    assert files.read_parquet(path, ["a"]).equals(table)
+    assert files.read_parquet(path, ["a"], optional=["c", "d"]).equals(table[["c", "a"]])
+    found = files.read_parquet(path, ["a"], optional=(), filters=[("c", ">=", 2)])
+    assert found.equals(pd.DataFrame({"a": ["y", "z"]}))
