@@ -51,7 +51,7 @@ def command(
     for line in _value(number):
         typer.echo(line)
     if not items.empty:
-        captions = read_parquet(files.captions, SAID).set_index("image_id")
+        captions = read_parquet(files.captions, SAID, optional=()).set_index("image_id")
         for line in _items(files, number, items, captions):
             typer.echo(line)
     origin = find_origin(files, cell, number.provenance)

@@ -61,12 +61,12 @@ class Shown:
 
     def __init__(self, path: Path):
         self.path = path
-        self.table = read_parquet(path, COLUMNS).set_index("image_id")
+        self.table = read_parquet(path, COLUMNS, optional=()).set_index("image_id")
 
     def picture(self, image_id: int) -> Picture:
         """Return one picture."""
         row, wanted = self.table.loc[image_id], [("image_id", "==", int(image_id))]
-        data = read_parquet(self.path, ("image_id", "image"), filters=wanted)["image"].iloc[0]
+        data = read_parquet(self.path, ("image",), (), filters=wanted)["image"].iloc[0]
         caption = row["caption"] if isinstance(row["caption"], str) else "(no caption)"
         return Picture(data if isinstance(data, bytes) else str(row["path"]), caption)
 

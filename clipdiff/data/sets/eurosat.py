@@ -8,7 +8,7 @@ from clipdiff.data.sets.base import DataSet
 from clipdiff.data.sets.folder import class_rows, with_random_test
 from clipdiff.errors import DataError, did_you_mean
 
-# The words of Helber 2019 for the folders' names; the paper's code prompts with the names themselves.
+# The words of Helber 2019 for the folders' names, which the paper's code uses as they are.
 CLASSES = {
     "AnnualCrop": "annual crop",
     "Forest": "forest",
