@@ -12,16 +12,15 @@ from rich.table import Table
 from clipdiff.cli import options as o
 from clipdiff.config import Config, load_config
 from clipdiff.config.entries import asked_llm, train_of
-from clipdiff.config.sections import LLM
+from clipdiff.config.sections import LLM, Train
 from clipdiff.errors import ClipdiffError
 from clipdiff.files import read_parquet
-from clipdiff.grid import Results, trained_variants
+from clipdiff.grid import Results, control_llms, trained_variants
 
 WORDS_TO_TOKENS = 1.4  # where the tokenizer is not here
 CAPTION = "a photo of two people who sit at a table with a cup of coffee"  # before there are pairs
 SAMPLE = 200  # pairs
 ANSWER_SHARE = 0.5  # of max_new_tokens
-TEXT_TOKENS = 35  # of a training text
 PROCESS_SECONDS = 12  # starting Python, torch and DeepSpeed once a job
 EFFICIENCY = 0.3  # of the measured matrix-product speed, for small batches and the rest
 
@@ -35,7 +34,7 @@ def command(
     pairs = Results(results).pairs
     asked = dict.fromkeys(asked_llm(chosen, name) for name in chosen.llms)
     rows = [_generation(chosen, name, speed, pairs) for name in asked]
-    rows += [_training(chosen, loss, speed) for loss in chosen.losses]
+    rows += [_training(chosen, *recipe, speed) for recipe in _recipes(chosen).items()]
     table = Table("stage", "jobs", "work", "tokens", "cost", "disk", "hours on this machine")
     for row in rows:
         table.add_row(*row)
@@ -45,7 +44,8 @@ def command(
         f"{chosen.data.pairs} pairs of {chosen.data.train_images} pictures. Hours assume "
         f"{EFFICIENCY:.0%} of the {speed / 1e9:.0f} GFLOP/s just measured here, one job at a time, "
         f"{PROCESS_SECONDS} s to start each; a cluster's GPUs are faster by their own ratio. Cost "
-        "is that of entries with a price, in its currency, with answers half as long as allowed."
+        "is that of entries with a price, in its currency, with answers half as long as allowed. "
+        "Where the image tower trains, its hours come on top (>)."
     )
 
 
@@ -84,21 +84,37 @@ def _prompt_tokens(llm: LLM, table: Path) -> float:
     return sum(counts) / len(counts)
 
 
-def _training(config: Config, loss: str, speed: float) -> tuple[str, ...]:
-    train, data = train_of(config, loss), config.data
-    cells = sum(variant.loss == loss for variant in trained_variants(config))
-    share = (train.images or data.train_images) / data.train_images
-    pairs = min(round(data.pairs * share**2), train.pairs or data.pairs)
-    steps = math.ceil(pairs / train.batch) * train.epochs
-    name, work = f"train {loss}, evaluate", f"{cells} cells of {steps} steps"
-    tokens = pairs * train.epochs * TEXT_TOKENS
+def _recipes(config: Config) -> dict[Train, list[str]]:
+    """Return every different section ``train`` of the grid, with the losses that it holds for."""
+    recipes: dict[Train, list[str]] = {}
+    for loss in config.losses:
+        recipes.setdefault(train_of(config, loss), []).append(loss)
+    return recipes
+
+
+def _training(config: Config, train: Train, losses: list[str], speed: float) -> tuple[str, ...]:
+    cells = sum(variant.loss in losses for variant in trained_variants(config))
+    pairs = _trained_pairs(config, train)
+    steps, tokens = math.ceil(pairs / train.batch) * train.epochs, pairs * train.epochs * 35
+    whose = "" if len(losses) == len(config.losses) else f" {', '.join(losses)}"
+    name = f"train + evaluate{whose} ({steps} steps a cell)"
+    work = f"{cells} cells ({len(control_llms(config))} control rows)"
     try:
         towers = _clip_parameters(config.clip.model, config.clip.pretrained)
     except (ClipdiffError, RuntimeError, OSError):
         return name, str(2 * cells), work, "", "", "?", "?"
     disk = f"{4 * sum(towers) * cells / 2**30:.1f} GiB"
     hours = _hours(6 * towers[1] * tokens * cells, speed, 2 * cells)
+    if train.trains_images:
+        hours = f"> {hours}"
     return name, str(2 * cells), work, f"{tokens * cells / 1e6:.0f} M", "", disk, hours
+
+
+def _trained_pairs(config: Config, train: Train) -> int:
+    """Return how many pairs a cell trains on if all texts are kept; of some pictures, roughly."""
+    share = (train.images or config.data.train_images) / config.data.train_images
+    pairs = max(1, round(config.data.pairs * share**2))
+    return min(pairs, train.pairs or pairs)
 
 
 def _hours(flops: float, speed: float, jobs: int) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from clipdiff.cli import options as o
 from clipdiff.config import load_config
+from clipdiff.config.entries import answers_of
 from clipdiff.config.stages import generate_settings
 from clipdiff.grid import Results
 
@@ -26,7 +27,8 @@ def show(
 ) -> None:
     """Show exactly what is sent to an LLM about one pair."""
     chosen = load_config(*config)
-    settings = generate_settings(chosen, o.chosen_llm(llm, chosen))
+    name = o.chosen_llm(llm, chosen)
+    settings = generate_settings(chosen, answers_of(chosen, name) or name)
     from clipdiff.llm.preview import preview
 
     files = Results(results)

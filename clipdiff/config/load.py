@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from clipdiff.config.entries import asked_llm, train_of, writer
-from clipdiff.config.sections import Config, Data, SetName, Train
+from clipdiff.config.sections import Config, SetName
 from clipdiff.errors import ConfigError, did_you_mean
 
 OWN_SPLITS = ("train", "validation", "test")
@@ -121,7 +121,8 @@ def _control_faults(config: Config) -> list[str]:
     if name not in known:
         hint = did_you_mean(name, known)
         return [f"controls.llm: got '{name}', allowed: {', '.join(known)}{hint}"]
-    kind = known[asked_llm(config, name)].kind
+    name = str(asked_llm(config, name))
+    kind = known[name].kind
     if "rewritten" in config.controls.rows and kind in ("masked", "file"):
         return [
             f"controls.llm: '{name}' is of kind '{kind}', which can't rewrite captions; name one "
@@ -130,36 +131,49 @@ def _control_faults(config: Config) -> list[str]:
     return []
 
 
-def _train_faults(key: str, train: Train, data: Data) -> list[str]:
-    faults = [
-        f"{key}.{name}: got {got}, allowed: at most {of} = {most}"
-        for name, got, of, most in (
-            ("images", train.images, "data.train_images", data.train_images),
-            ("pairs", train.pairs, "data.pairs", data.pairs),
-        )
-        if got is not None and got > most
-    ]
-    if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
-        faults.append(
-            f"{key}.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
-            f"at most batch / ranks = {train.batch / train.ranks:g}"
-        )
-    if train.batch < train.ranks:
-        faults.append(f"{key}.batch: got {train.batch}, expected at least ranks ({train.ranks})")
+def _reuse_faults(config: Config) -> list[str]:
+    known, faults = config.llm_definitions, []
+    allowed = [name for name, entry in known.items() if entry.kind != "reuse"]
+    for name, entry in known.items():
+        key = f"llm_definitions.{name}"
+        if name in allowed:
+            continue
+        if entry.model not in allowed:
+            hint = did_you_mean(entry.model, allowed)
+            faults.append(
+                f"{key}.model: got '{entry.model}', allowed: {', '.join(allowed)} "
+                f"(the entry whose answers '{name}' takes){hint}"
+            )
+        faults += [
+            f"{key}.{setting}: has no effect on answers that are there already; remove it"
+            for setting in sorted(entry.model_fields_set - {"kind", "model", "filter"})
+        ]
     return faults
 
 
-def _reuse_faults(config: Config) -> list[str]:
+def _train_faults(config: Config) -> list[str]:
+    """Faults between settings of the section ``train``, and as the grid's losses change it."""
+    sections, data = {"train": config.train}, config.data
+    sections |= {
+        f"loss_definitions.{name}.train": train_of(config, name)
+        for name, entry in config.loss_definitions.items()
+        if entry.train.model_fields_set and name in config.losses
+    }
     faults = []
-    for name, entry in config.llm_definitions.items():
-        if entry.kind != "reuse":
-            continue
-        known = [n for n, it in config.llm_definitions.items() if it.kind != "reuse"]
-        if entry.model not in known:
+    for key, train in sections.items():
+        if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
             faults.append(
-                f"llm_definitions.{name}.model: got '{entry.model}', allowed for kind 'reuse': "
-                f"{', '.join(known)}{did_you_mean(entry.model, known)}"
+                f"{key}.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
+                f"at most {key}.batch / {key}.ranks = {train.batch / train.ranks:g}"
             )
+        if train.batch < train.ranks:
+            faults.append(
+                f"{key}.batch: got {train.batch}, expected at least {key}.ranks ({train.ranks})"
+            )
+        for name, most in (("pairs", "pairs"), ("images", "train_images")):
+            wanted, there = getattr(train, name), getattr(data, most)
+            if wanted is not None and wanted > there:
+                faults.append(f"{key}.{name}: got {wanted}, allowed: at most data.{most} ({there})")
     return faults
 
 
@@ -208,11 +222,8 @@ def _consistency_faults(config: Config) -> list[str]:
         for name in config.llm_definitions
         if name in RESERVED
     ]
+    faults += _train_faults(config)
     data, most = config.data, config.data.train_images
-    faults += _train_faults("train", config.train, data)
-    for name, entry in config.loss_definitions.items():
-        if entry.train.model_fields_set:
-            faults += _train_faults(f"loss_definitions.{name}.train", train_of(config, name), data)
     if data.source == "table" and not data.table:
         faults.append("data.table: missing; expected the path of a CSV or Parquet file")
     faults += _data_set_faults(config)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from clipdiff.config.sections import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, read_tensors
 from clipdiff.towers.load import LoadedClip
@@ -18,7 +19,7 @@ from clipdiff.train.subset import chosen_rows
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("image_id_1", "image_id_2", "difference", "kept")
+COLUMNS = ("pair_id", "image_id_1", "image_id_2", "difference", "kept")
 EQUAL = 1e-6  # the losses' eps: a shorter difference has no direction
 
 
@@ -39,39 +40,32 @@ class TrainingData:
 
 
 def read_training_data(
-    clip: LoadedClip,
-    differences: Path,
-    embeds: Path,
-    images: int | None = None,
-    pairs: int | None = None,
+    clip: LoadedClip, train: Train, captions: Path, embeds: Path, differences: Path
 ) -> TrainingData:
     """Read one row of the table's texts and the pictures' embeddings, and check them.
 
     Args:
         clip: whose tokenizer to use.
-        differences: ``differences/{llm}.parquet``; only its kept rows count.
+        train: the section as it holds for the cell, which says how many pairs and pictures.
+        captions: ``data/captions.parquet``; read where the number of pictures is limited.
         embeds: ``embeds/image_embeds.safetensors``.
-        images: most pictures, see :func:`clipdiff.train.subset.chosen_rows`.
-        pairs: most pairs, likewise.
+        differences: ``differences/{llm}.parquet``; only its kept rows count.
 
     Raises:
-        DataError: a file is missing or truncated, no row is kept or chosen, a text is empty, a
-            pair is one picture with itself, or a picture has no embedding (names file and row).
+        DataError: a file is missing or truncated, no row is kept or left of those, a text is empty,
+            a pair is one picture with itself, or a picture has no embedding (names file and row).
     """
     table = read_parquet(differences, COLUMNS)
-    if not table["kept"].any():
+    kept = table[table["kept"].astype(bool)]
+    if not len(kept):
         raise DataError(
             f"{differences}: none of its {len(table)} rows is kept; look at its drop_reason, then "
             "relax the section filter or correct the LLM's prompt"
         )
-    kept = chosen_rows(table, images, pairs)
-    if not len(kept):
-        raise DataError(
-            f"{differences}: no kept row is of the {images} pictures of train.images; raise it"
-        )
     _check_rows(kept, differences)
-    image_embeds, image_ids, places = _embeddings_of(kept, embeds, differences)
-    lengths = (image_embeds[places[:, 0]] - image_embeds[places[:, 1]]).norm(dim=1)  # (N,)
+    kept = chosen_rows(kept, train, captions, differences)
+    image_embeds, image_ids, pairs = _embeddings_of(kept, embeds, differences)
+    lengths = (image_embeds[pairs[:, 0]] - image_embeds[pairs[:, 1]]).norm(dim=1)  # (N,)
     differ = (lengths > EQUAL).numpy()
     if not differ.all():
         log.info("%d pairs of equal embeddings dropped", int((~differ).sum()))
@@ -84,7 +78,7 @@ def read_training_data(
     return TrainingData(
         image_embeds=image_embeds,
         image_ids=image_ids,
-        pair_index=places[torch.from_numpy(differ)],
+        pair_index=pairs[torch.from_numpy(differ)],
         tokens=tokens[:, : int(ends.max())].contiguous(),
         lengths=ends,
         text_ids=torch.from_numpy(text_ids),

@@ -42,7 +42,8 @@ def train(
 
     Args:
         settings: the cell, its CLIP, loss and training settings.
-        captions: ``data/captions.parquet``; its pictures are read where the image tower trains.
+        captions: ``data/captions.parquet``; read where the image tower trains, or where the number
+            of pictures is limited.
         embeds: ``embeds/image_embeds.safetensors``.
         differences: ``differences/{llm}.parquet``.
         output: folder to export to, ``models/{llm}/{loss}/seed{seed}``.
@@ -58,16 +59,15 @@ def train(
     ranks, device = start_ranks()
     _check_ranks(settings, ranks)
     clip = load_clip(settings.clip, device)
-    data = read_training_data(
-        clip, differences, embeds, settings.train.images, settings.train.pairs
-    )
+    data = read_training_data(clip, settings.train, captions, embeds, differences)
     log.info(
         "%d pairs of %d pictures, texts of %d tokens at most",
         *(len(data.pair_index), len(data.image_ids), data.tokens.shape[1]),
     )
     state = {name: value.cpu().clone() for name, value in clip.model.state_dict().items()}
-    pictures = [captions] if settings.train.trains_images else []
-    identity = f"{settings_hash(settings)}-{fingerprint([embeds, differences, *pictures])}"
+    shown = settings.train.trains_images or settings.train.images is not None
+    inputs = [embeds, differences, *([captions] if shown else [])]
+    identity = f"{settings_hash(settings)}-{fingerprint(inputs)}"
     with alone(checkpoints) if ranks.rank == 0 else nullcontext():
         kept = Checkpoints(checkpoints, identity, settings.train.keep_checkpoints, ranks)
         stepper, towers = _make_stepper(settings, clip, data, captions, ranks, device)
@@ -92,7 +92,7 @@ def _make_stepper(
     """Put towers, loss, data and engine together."""
     trainable = settings.train.trainable
     text_embeds = frozen_text_embeds(clip, data.tokens) if trainable == "image" else None
-    load = _picture_loader(clip, captions, data) if trainable in ("image", "both") else None
+    load = _picture_loader(clip, captions, data) if settings.train.trains_images else None
     source = BatchSource(
         data,
         ranks,

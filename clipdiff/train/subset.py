@@ -1,33 +1,50 @@
-"""Training on fewer pictures or pairs: always the same ones, and fewer within more."""
+"""Training on a part of the texts: ``train.images`` and ``train.pairs``."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
-IDS = ["image_id_1", "image_id_2"]
+from clipdiff.config.sections import Train
+from clipdiff.errors import DataError
+from clipdiff.files import read_parquet
 
 
-def chosen_rows(table: pd.DataFrame, images: int | None, pairs: int | None) -> pd.DataFrame:
-    """Return the kept rows that are trained on, in the order of the table.
+def chosen_rows(kept: pd.DataFrame, train: Train, captions: Path, where: Path) -> pd.DataFrame:
+    """Return the rows that a cell trains on, in the order that they have.
 
-    Pictures and pairs are ranked by hashes of their ids. So a number means the same pictures and,
-    but for what the filter drops, the same pairs whoever wrote the texts; and those of a smaller
-    number are among those of a larger one.
+    First those of the first ``train.images`` training pictures, then the first ``train.pairs`` of
+    them. What is first is a matter of the ids alone, at random but the same for every LLM, loss,
+    seed and rank; so a smaller part lies within a larger one, and a dropped text makes room for
+    the next without moving the others.
 
     Args:
-        table: ``differences/{llm}.parquet``: image_id_1, image_id_2 (null for captions), kept.
-        images: most pictures; None for all.
-        pairs: most pairs; None for all.
+        kept: rows with ``pair_id``, ``image_id_1`` and ``image_id_2`` (null: one picture's text).
+        train: the section as it holds for the cell.
+        captions: ``data/captions.parquet``; read where ``train.images`` is set.
+        where: the file of ``kept``, for the error.
+
+    Raises:
+        DataError: no row is left.
     """
-    rows = table[table["kept"].astype(bool)]
-    if images is not None:
-        ids = pd.Series(pd.unique(table[IDS].stack().dropna().astype("int64")))
-        used = ids[_rank(ids.to_frame()) <= images]
-        rows = rows[rows[IDS[0]].isin(used) & (rows[IDS[1]].isin(used) | rows[IDS[1]].isna())]
-    if pairs is not None:
-        rows = rows[_rank(rows[IDS]) <= pairs]
-    return rows
+    if train.images is not None:
+        table = read_parquet(captions, ("image_id", "split"), optional=())
+        pictures = table.loc[table["split"] == "train", "image_id"].to_numpy(np.int64)
+        shown = pictures[_first(pictures, train.images)]
+        single = kept["image_id_2"].isna()
+        inside = kept["image_id_1"].isin(shown) & (kept["image_id_2"].isin(shown) | single)
+        if not inside.any():
+            raise DataError(
+                f"{where}: none of its {len(kept)} kept texts is about two of the first "
+                f"{len(shown)} of {len(pictures)} training pictures; raise train.images (of the "
+                "section, or of the entry of loss_definitions) or data.pairs"
+            )
+        kept = kept[inside]
+    if train.pairs is not None:
+        kept = kept.iloc[np.sort(_first(kept["pair_id"].to_numpy(np.int64), train.pairs))]
+    return kept
 
 
-def _rank(ids: pd.DataFrame) -> pd.Series:
-    """Return 1 to n, an order of n rows that looks random and is the same everywhere."""
-    hashes = pd.util.hash_pandas_object(ids.astype("float64"), index=False)
-    return hashes.rank(method="first")
+def _first(ids: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the first ids (n,) int64 in the order of their hashes, at most n."""
+    return np.argsort(pd.util.hash_array(ids), kind="stable")[:count]

@@ -67,7 +67,8 @@ class Bench:
         save_clip(root / "clip")
         rng = np.random.default_rng(0)
         ids = np.arange(PICTURES) * 3 + 5
-        self.captions = pd.DataFrame({"image_id": ids, "path": None, "caption": "a picture"})
+        self.captions = pd.DataFrame({"image_id": ids, "path": None, "split": "train"})
+        self.captions["caption"] = "a picture"
         self.captions["image"] = [picture(rng) for _ in ids]
         self.files.captions.parent.mkdir()
         self.captions.to_parquet(self.files.captions)

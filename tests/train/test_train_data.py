@@ -1,10 +1,13 @@
 """What a cell trains on, and bad input: one error that names file and row."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from clipdiff.config.sections import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_tensors, write_tensors
 from clipdiff.towers.load import load_clip
@@ -20,10 +23,11 @@ def clip(bench):
 def read(bench, clip, tmp_path):
     """Read changed differences, or changed embeddings."""
 
-    def call(table: pd.DataFrame | None = None, embeds=None):
+    def call(table: pd.DataFrame | None = None, embeds=None, **part):
         differences = tmp_path / "differences.parquet"
         (bench.differences if table is None else table).to_parquet(differences)
-        return read_training_data(clip, differences, embeds or bench.files.image_embeds)
+        files = bench.files.captions, embeds or bench.files.image_embeds, differences
+        return read_training_data(clip, Train(lr=1, **part), *files)
 
     return call
 
@@ -40,13 +44,6 @@ def test_pairs_texts_and_embeddings_belong_together(bench, clip, read):
     assert torch.equal(data.tokens, whole[:, : data.tokens.shape[1]])
     assert not whole[:, data.tokens.shape[1] :].any()
     assert data.lengths.tolist() == (whole > 0).sum(1).tolist()
-
-
-def test_too_few_pictures_for_a_pair_is_an_error(bench, clip):
-    where = bench.files.differences("bert"), bench.files.image_embeds
-    assert len(read_training_data(clip, *where, images=6).image_ids) <= 6
-    with pytest.raises(DataError, match=r"no kept row is of the 1 pictures of train\.images"):
-        read_training_data(clip, *where, images=1)
 
 
 def test_equal_texts_share_an_id(bench, read):
@@ -69,6 +66,63 @@ def test_captions_are_compared_with_nothing(bench, read):
     second[::2] = 0
     assert torch.equal(differences, first - second)
     assert len(data.image_embeds) == len(data.image_ids) + 1
+
+
+def trained_pairs(data) -> list[tuple[int, ...]]:
+    """The pairs by image_id; the one picture of a caption alone."""
+    ids = [*data.image_ids, None]
+    return [tuple(ids[i] for i in pair if ids[i] is not None) for pair in data.pair_index]
+
+
+@pytest.mark.parametrize("axis", ["pairs", "images"])
+def test_smaller_parts_lie_within_larger_ones(read, axis):
+    whole, sizes = trained_pairs(read()), {"pairs": (1, 10, 25, 40), "images": (4, 8, 11, 12)}
+    parts = [trained_pairs(read(**{axis: size})) for size in sizes[axis]]
+    for small, large in itertools.pairwise(parts):
+        larger = iter(large)
+        assert all(pair in larger for pair in small), "each there, in the same order"
+        assert len(small) < len(large)
+    assert parts[-1] == whole
+    if axis == "pairs":
+        assert [len(part) for part in parts] == [1, 10, 25, 40]
+        assert parts[1] != whole[:10]
+    else:
+        shown = [len({i for pair in part for i in pair}) for part in parts]
+        assert all(found <= size for found, size in zip(shown, sizes[axis], strict=True))
+
+
+def test_dropped_texts_move_no_others(bench, read):
+    first = set(trained_pairs(read(pairs=20)))
+    dropped = read(bench.differences.assign(kept=[row % 5 > 0 for row in range(40)]), pairs=20)
+    assert len(dropped.pair_index) == 20
+    kept = {
+        tuple(pair)
+        for pair in bench.differences.iloc[[row for row in range(40) if row % 5]].to_numpy()[:, 1:3]
+    }
+    assert first & kept <= set(trained_pairs(dropped))
+
+
+def texts_of_one(bench) -> pd.DataFrame:
+    """Differences of the row ``captions``: a text for every picture."""
+    ids = bench.captions["image_id"]
+    nothing = pd.array([None] * len(ids), dtype="Int64")
+    table = pd.DataFrame({"pair_id": ids, "image_id_1": ids, "image_id_2": nothing})
+    return table.assign(difference="a fox", kept=True)
+
+
+def test_pictures_are_the_same_for_captions(bench, read):
+    captions = {i for (i,) in trained_pairs(read(texts_of_one(bench), images=6))}
+    assert len(captions) == 6
+    assert {i for pair in trained_pairs(read(images=6)) for i in pair} <= captions
+    assert len(trained_pairs(read(texts_of_one(bench), images=6, pairs=4))) == 4
+
+
+def test_a_part_without_a_pair_is_an_error(bench, read):
+    shown = {i for (i,) in trained_pairs(read(texts_of_one(bench), images=2))}
+    pairs = bench.differences[["image_id_1", "image_id_2"]].to_numpy()
+    apart = bench.differences[[set(pair) != shown for pair in pairs]]
+    with pytest.raises(DataError, match="about two of the first 2 of 12 training pictures"):
+        read(apart, images=2)
 
 
 def test_pairs_of_equal_embeddings_are_dropped(bench, read, tmp_path, caplog):

@@ -32,6 +32,7 @@ TWO_RANKS = {
     "images only": {"trainable": "image"} | SGD,
     "hinge": {"loss": {"kind": "hinge"}},
     "squared": {"loss": {"kind": "squared"}},
+    "a part": {"images": 10, "pairs": 20},
     "temperature": {"loss": CONTRASTIVE | {"learn_logit_scale": True}},
 }
 

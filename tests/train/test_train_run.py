@@ -15,7 +15,6 @@ from clipdiff.files import read_json
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 from clipdiff.train.step import Stepper
-from clipdiff.train.subset import chosen_rows
 
 NAMES = {"open_clip_model.safetensors", "open_clip_config.json", "train_log.jsonl"}
 STEPS = 8  # 2 epochs of 40 pairs in batches of 12 at most
@@ -144,16 +143,6 @@ def test_captions_train_on_pictures_alone(bench, curve):
     finally:
         bench.write(bench.differences)
     assert both[0] == pytest.approx(frozen[0], abs=1e-5)
-
-
-def test_fewer_pairs_are_those_rows_alone(bench, curve):
-    some = bench.train(bench.settings(epochs=1, pairs=24), "some")
-    try:
-        bench.write(chosen_rows(bench.differences, None, 24))
-        alone = bench.train(bench.settings(epochs=1), "alone")
-    finally:
-        bench.write(bench.differences)
-    assert curve(some) == curve(alone)
 
 
 def test_a_loss_that_is_not_finite_is_an_error(bench):

@@ -85,7 +85,7 @@ def test_a_users_own_texts_are_inputs(tmp_path: Path) -> None:
 def test_ablations_are_cells(tmp_path: Path) -> None:
     root = Path.cwd()
     text = plan(tmp_path, "--configfile", root / "config.yaml", root / "config/ablations.yaml")
-    assert (jobs(text, "train"), jobs(text, "filter"), jobs(text, "generate")) == (26, 2, 1)
+    assert (jobs(text, "train"), jobs(text, "filter"), jobs(text, "generate")) == (30, 2, 1)
 
 
 def test_single_preset_narrows_the_grid(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -89,10 +90,25 @@ def test_a_second_run_finds_nothing_to_do(checkout: Checkout) -> None:
     assert "Nothing to be done" in checkout.snakemake()
 
 
-def test_editing_the_margin_reruns_hinge_cells_only(checkout: Checkout, tmp_path: Path) -> None:
-    edit = tmp_path / "margin.yaml"
-    edit.write_text("loss_definitions: {hinge: {kind: hinge, margin: 0.3}}\n")
-    said = checkout.snakemake("-n", presets=(edit,))
+def test_the_image_tower_trains_where_its_entry_says_so(checkout: Checkout) -> None:
+    before = load_file(ROOT / "clipdiff/demo/assets/clip/open_clip_model.safetensors")
+    table = pd.read_csv(checkout.results / "tables/metrics.csv")
+    probed = table[table["task"] == "linear_probe"]
+    assert set(probed["loss"]) == {"none", "contrastive"}
+    for loss in ("contrastive", "hinge"):
+        path = checkout.results / f"models/bert/{loss}/seed0/open_clip_model.safetensors"
+        after = load_file(path)
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert any(name.startswith("visual.") for name in moved) == (loss == "contrastive")
+
+
+@pytest.mark.parametrize("edit", ["margin: 0.3", "train: {lr: 1.0e-4}"])
+def test_editing_an_entry_reruns_its_cells_only(
+    checkout: Checkout, tmp_path: Path, edit: str
+) -> None:
+    preset = tmp_path / "edit.yaml"
+    preset.write_text(f"loss_definitions: {{hinge: {{{edit}}}}}\n")
+    said = checkout.snakemake("-n", presets=(preset,))
     rows = [line.split() for line in said.splitlines()]
     counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
     counts.pop("jobid:", None)
