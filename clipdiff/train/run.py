@@ -113,7 +113,11 @@ def _loss_optimizer(loss: nn.Module, settings: TrainSettings) -> torch.optim.Opt
     """Return an optimizer of the loss's own parameters, without weight decay, if it has any."""
     if not any(each.requires_grad for each in loss.parameters()):
         return None
-    return make_optimizer(loss, settings.train.model_copy(update={"weight_decay": 0.0}))
+    optimizer = make_optimizer(loss, settings.train.model_copy(update={"weight_decay": 0.0}))
+    if settings.loss.logit_scale_lr is not None:  # a rate for weights hardly moves a 25
+        for group in optimizer.param_groups:
+            group["of_lr"] = settings.loss.logit_scale_lr / settings.train.lr
+    return optimizer
 
 
 def _picture_loader(clip: LoadedClip, captions: Path, data: TrainingData) -> LoadPictures:

@@ -128,7 +128,7 @@ class Stepper:
     def _update(self, lr: float) -> None:
         for optimizer in filter(None, (self.engine.optimizer, self.loss_optimizer)):
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("of_lr", 1.0)
         self.engine.step()
         if self.loss_optimizer is not None:
             self.loss_optimizer.step()

@@ -134,6 +134,15 @@ def test_a_learnable_temperature_moves_and_is_restored(bench, curve):
     assert (again / "train_log.jsonl").read_text() == lines
 
 
+def test_a_learnable_temperature_has_a_rate_of_its_own(bench):
+    loss = {"kind": "contrastive", "logit_scale": 10.0, "learn_logit_scale": True}
+    constant = {"schedule": "constant", "warmup": 0, "epochs": 1}
+    output = bench.train(bench.settings(loss | {"logit_scale_lr": 0.5}, **constant), "rate")
+    row = json.loads((output / "train_log.jsonl").read_text().splitlines()[0])
+    assert row["lr"] == 1e-2
+    assert abs(row["logit_scale"] - 10) == pytest.approx(0.5, rel=1e-3)  # Adam's first step
+
+
 def test_captions_train_on_pictures_alone(bench, curve):
     seconds = pd.Series([None] * len(bench.differences), dtype="Int64")
     try:

@@ -54,6 +54,9 @@ class Loss(Section):
     kind: Literal["contrastive", "squared", "hinge"]
     logit_scale: float = Field(1.0, gt=0, le=100, description="contrastive: inverse temperature")
     learn_logit_scale: bool = False
+    logit_scale_lr: float | None = Field(
+        None, gt=0, description="rate of a learned logit_scale; null: train.lr"
+    )
     normalize: bool = Field(False, description="squared: compare with the normalised difference")
     margin: float = Field(0.2, gt=0, description="hinge")
     negatives: Literal["all", "hardest", "reversed"] = Field("all", description="hinge")
