@@ -80,11 +80,6 @@ def evaluate(
                 if metric.shown:
                     write_sheet(sheet_path(metrics, split.name, weights), metric.shown)
         log.info("%s: measured %d tasks", weights, len(tasks))
-    if not item_tables:
-        raise ConfigError(
-            f"evaluate.tasks: got {settings.evaluate.tasks}, which leave nothing to measure in "
-            f"this cell on {', '.join(settings.evaluate.splits)}; add a task or a split"
-        )
     write_parquet(items, pd.concat(item_tables, ignore_index=True))
     write_json(metrics, {"provenance": provenance(settings), "rows": metric_rows})
 
@@ -92,7 +87,11 @@ def evaluate(
 def _make_tasks(
     settings: EvaluateSettings, inputs: Inputs, encode: TextEncoder, texts: Path
 ) -> list[tuple[Split, Task]]:
-    """Make the tasks of each split, while the CLIP holds its pretrained weights."""
+    """Make the tasks of each split, while the CLIP holds its pretrained weights.
+
+    Raises:
+        ConfigError: there is none, or one lacks what it needs.
+    """
     for name in settings.evaluate.per_split.keys() - {split.name for split in inputs.splits}:
         log.warning("evaluate.per_split.%s: no effect, as evaluate.splits does not name it", name)
     validations = inputs.validations(encode)
@@ -100,6 +99,11 @@ def _make_tasks(
     for split in inputs.splits:
         own = settings_of(settings, split.name, texts)
         tasks += [(split, make_task(name, split, own, validations)) for name in own.tasks]
+    if not tasks:
+        raise ConfigError(
+            f"evaluate.tasks: got {settings.evaluate.tasks}, which leave nothing to measure in "
+            f"this cell on {', '.join(settings.evaluate.splits)}; add a task or a split"
+        )
     return tasks
 
 
