@@ -46,10 +46,15 @@ def _shuffled(rows: pd.DataFrame) -> str:
     worst = (shuffled["mean"] - bounds).idxmax()
     reached, bound = shuffled.loc[worst, "mean"], bounds.loc[worst]
     fine = reached <= bound + LEAK
+    top = shuffled.groupby("split")["mean"].max()
+    cells = rows[rows["kind"] == "cell"]
+    above = (cells["mean"] - cells["split"].map(top) > LEAK).groupby(cells["llm"], sort=False).any()
+    blind = ", ".join(above.index[~above])
     return (
         f" Texts given to the wrong pairs (shuffled) reach {reached:.3f} on "
         f"{shuffled.loc[worst, 'split']}, where chance or the pretrained CLIP has {bound:.3f}: "
         + ("they teach no differences." if fine else "more than they should; the evaluation leaks.")
+        + (f" No cell of {blind} gets more than {LEAK:g} above them." if blind else "")
     )
 
 

@@ -20,12 +20,12 @@ SEEN = 2.0  # a difference below so many standard deviations over seeds could be
 
 @dataclass(frozen=True)
 class Contrast:
-    """The two ends of an axis: ``first`` is above ``last`` by ``gain``, all else averaged.
+    """Two names of an axis: ``first`` is above ``last`` by ``gain``, all else averaged.
 
-    ``p_holm`` is that of these two among the ``pairs``, of which ``differ`` survive; ``p_split``
-    the smallest of all, corrected over the splits of the metric: so ``survives`` holds of a split
-    among others. ``reach`` is the end of an interval that is farthest from 0: what may be there
-    unseen.
+    They are those farthest apart, of the pairs that survive if any do. ``p_holm`` is theirs among
+    the ``pairs``, of which ``differ`` survive; ``p_split`` the same corrected over the splits of
+    the metric, on which ``survives`` rests. ``reach`` is the end of an interval that is farthest
+    from 0: what may be there unseen.
     """
 
     first: str
@@ -125,10 +125,12 @@ def _of(table: pd.DataFrame, measure: Measure, split: str) -> pd.DataFrame:
 
 
 def _contrast(pairs: pd.DataFrame) -> Contrast | None:
-    """Return the pair of names that is farthest apart: the ends, where all runs are there."""
+    """Return the pair of names that is farthest apart, of those that survive if any do."""
     if pairs.empty:
         return None
-    ends = pairs.loc[pairs["gain"].abs().idxmax()]
+    survivors = pairs[pairs["survives"]]
+    shown = pairs if survivors.empty else survivors
+    ends = shown.loc[shown["gain"].abs().idxmax()]
     sign = 1 if ends["gain"] >= 0 else -1
     names = (ends["first"], ends["second"])[::sign]
     low, high = sorted((sign * ends["ci_low"], sign * ends["ci_high"]))
@@ -141,7 +143,7 @@ def _contrast(pairs: pd.DataFrame) -> Contrast | None:
         pairs=len(pairs),
         differ=int(pairs["survives"].sum()),
         reach=float(pairs[["ci_low", "ci_high"]].abs().to_numpy().max()),
-        p_split=float(pairs["p_holm"].min()),
+        p_split=float(ends["p_holm"]),
     )
 
 
