@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from clipdiff.tables.measures import MEASURES, figure_names, reported_splits
 from clipdiff.tables.summary import best_cell, p_text, select, weight_kinds
 from clipdiff.tables.verdict import answer_lines, answers
 
-MOST_COLUMNS = 5  # measures in one table of the page
+MOST_COLUMNS = 4  # measures in one table of the page
 OPENED = 3  # more tables than these are folded away
 
 
@@ -90,23 +91,25 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
 
 
 def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the tables of the page: some measures in one weight setting and split, row by row."""
+    """Return the tables of the page, the main measures first: few measures each, row by row."""
     tables = []
-    for weights in weight_kinds(summary):
-        for split in reported_splits(settings.evaluate):
-            parts = {m.title: select(summary, m, split, weights) for m in MEASURES}
-            shown = [(title, part) for title, part in parts.items() if not part.empty]
-            for start in range(0, len(shown), MOST_COLUMNS):
-                chosen = dict(shown[start : start + MOST_COLUMNS])
-                named = ", ".join(chosen) if len(shown) > MOST_COLUMNS else ""
-                tables.append(
-                    {
-                        "title": f"{split}, {weights} weights" + (f": {named}" if named else ""),
-                        "weights": weights,
-                        "measures": list(chosen),
-                        "rows": _rows_of_cells(chosen),
-                    }
-                )
+    kinds = product((True, False), weight_kinds(summary), reported_splits(settings.evaluate))
+    for main, weights, split in kinds:
+        parts = {m.title: select(summary, m, split, weights) for m in MEASURES if m.main == main}
+        shown = [(title, part) for title, part in parts.items() if not part.empty]
+        for start in range(0, len(shown), MOST_COLUMNS):
+            chosen = dict(shown[start : start + MOST_COLUMNS])
+            whole = main and len(shown) <= MOST_COLUMNS
+            tables.append(
+                {
+                    "title": f"{split}, {weights} weights"
+                    + ("" if whole else f": {', '.join(chosen)}"),
+                    "main": main,
+                    "weights": weights,
+                    "measures": list(chosen),
+                    "rows": _rows_of_cells(chosen),
+                }
+            )
     return tables
 
 
