@@ -56,8 +56,8 @@ def _models(config: Config) -> Iterator[Finding]:
             continue
         there = (Path(folder) / "open_clip_config.json").is_file()
         yield there, f"{section}: open_clip folder {folder}"
-        named = [*config.llms, config.controls.llm, writer(config)]
-    for name in dict.fromkeys(asked_llm(config, name) for name in named):
+    rows = [*config.llms, config.controls.llm, writer(config)]
+    for name in dict.fromkeys(filter(None, (asked_llm(config, row) for row in rows))):
         llm = config.llm_definitions[name]
         key = f"llm_definitions.{name}"
         if llm.kind == "api" and llm.base_url:

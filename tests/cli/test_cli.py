@@ -68,6 +68,15 @@ def test_check_of_a_cluster_begins_with_its_commands(tmp_path: Path) -> None:
     assert "config.yaml: no SLURM profile" in done.stderr
 
 
+def test_check_tells_what_the_papers_preset_lacks() -> None:
+    done = clipdiff("check", "--config", "config.yaml", "--config", "config/paper.yaml")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "clip: ViT-L-14 (datacomp_xl_s13b_b90k)" in done.stdout
+    assert "llm_definitions.llama2_13b_chat: meta-llama/Llama-2-13b-chat-hf" in done.stdout
+    assert "missing data.root: coco in datasets/coco" in done.stdout
+
+
 def test_estimate_gives_tokens_and_money(tmp_path: Path) -> None:
     preset = tmp_path / "preset.yaml"
     preset.write_text(
