@@ -47,8 +47,10 @@ class Login:
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen:
         """Start Snakemake on the cluster; what it says is appended to a file."""
         with open(self.folder / "said", "a") as out:
+            # a shell's background jobs ignore Ctrl-C, and so would all that the tests start in one
+            command = ["env", "--default-signal=INT", *self.command(*arguments, profile=profile)]
             process = subprocess.Popen(
-                self.command(*arguments, profile=profile), cwd=self.folder, env=self.environment,
+                command, cwd=self.folder, env=self.environment,
                 stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         self.started.append(process)
