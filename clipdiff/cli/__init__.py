@@ -1,6 +1,7 @@
 """The command line: one verb a stage, one file a verb; a stage is imported only when called."""
 
 import sys
+from types import ModuleType
 
 import typer
 from rich.console import Console
@@ -23,18 +24,23 @@ from clipdiff.cli import (
 )
 from clipdiff.errors import ClipdiffError
 
+STAGES = (prepare, embed, questions, generate, filter, train, evaluate, gather)
+
+
+def _name(verb: ModuleType) -> str:
+    return verb.__name__.rsplit(".", 1)[-1]
+
+
 app = typer.Typer(
     help="Which LLM, which loss? Finetuning CLIP on pairwise image differences.",
     epilog="The whole grid runs with `snakemake --profile profiles/local`; these are its stages "
-    "by hand, in the order of the data: prepare, embed, questions, generate, filter, train, "
-    "evaluate, gather.",
+    f"by hand, in the order of the data: {', '.join(map(_name, STAGES))}.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-VERBS = (prepare, embed, questions, generate, filter, train, evaluate, gather)
-for verb in (*VERBS, trace, export, check, estimate):
-    app.command(verb.__name__.rsplit(".", 1)[-1])(verb.command)
+for verb in (*STAGES, trace, export, check, estimate):
+    app.command(_name(verb))(verb.command)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(data.app, name="data")
 

@@ -19,13 +19,14 @@ def command(
         return filter_settings(whole, o.chosen_llm(llm, whole))
 
     chosen = o.stage_settings(FilterSettings, settings, config, cut)
-    from clipdiff.llm.filter import filter_differences
-    from clipdiff.llm.questions import judge_answers
-
     files, llm = Results(results), chosen.llm
     if questions:
+        from clipdiff.llm.questions import judge_answers
+
         judge_answers(chosen, files.questions, files.answers(llm), files.evaluation_texts / llm)
         return
+    from clipdiff.llm.filter import filter_differences
+
     source = files.generations(chosen.answers) if chosen.answers else None
     if llm.startswith("shuffled-"):
         source = files.differences(llm.removeprefix("shuffled-"))

@@ -29,14 +29,16 @@ def command(
         return generate_settings(whole, o.chosen_llm(llm, whole))
 
     chosen = o.stage_settings(GenerateSettings, settings, config, cut)
-    from clipdiff.llm.generate import Part, generate, generate_part
-    from clipdiff.llm.questions import answer_questions
-
     files = Results(results)
-    where = (files.captions, files.pairs, files.generations(chosen.llm))
     if questions:
+        from clipdiff.llm.questions import answer_questions
+
         answer_questions(chosen, files.questions, files.answers(chosen.llm))
-    elif part is None:
+        return
+    from clipdiff.llm.generate import Part, generate, generate_part
+
+    where = (files.captions, files.pairs, files.generations(chosen.llm))
+    if part is None:
         generate(chosen, *where)
     else:
         generate_part(chosen, *where, Part.parse(part))

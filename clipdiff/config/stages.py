@@ -158,9 +158,10 @@ def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
 
 def questions_settings(config: s.Config) -> QuestionsSettings:
     """Slice for ``questions``; what only measuring takes is left out."""
-    unused = {"wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "threads": 1}
-    unused |= {"prompt_alphas": [1.0], "shots": 1, "score_prefix": "", "writer": None}
-    unused |= {"unclip": None}
+    unused = {
+        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "threads": 1, "unclip": None,
+        "prompt_alphas": [1.0], "shots": 1, "score_prefix": "", "writer": None,
+    }  # fmt: skip
     return QuestionsSettings(clip=config.clip, evaluate=config.evaluate.model_copy(update=unused))
 
 
