@@ -28,5 +28,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/tables/summary.csv",
-        "results/report.html",
+        RESULTS.tables / "summary.csv",
+        RESULTS.report,

@@ -1,18 +1,19 @@
 # The embedded default's models are shipped; `snakemake demo_models` trains them again.
+DEMO_MODELS = ("clip", "llama", "gpt2", "t5", "bert")
+
+
 rule demo_models:
     input:
-        expand(
-            "results/demo_models/{kind}", kind=["clip", "llama", "gpt2", "t5", "bert"]
-        ),
+        [RESULTS.root / "demo_models" / kind for kind in DEMO_MODELS],
 
 
 rule demo_clip:
     output:
-        directory("results/demo_models/clip"),
+        directory(RESULTS.root / "demo_models/clip"),
     log:
         "logs/demo_models/clip.log",
     benchmark:
-        "results/benchmarks/demo_models/clip.tsv"
+        RESULTS.benchmarks / "demo_models/clip.tsv"
     conda:
         "../envs/clipdiff.yaml"
     threads: 2
@@ -27,11 +28,11 @@ rule demo_clip:
 
 rule demo_llm:
     output:
-        directory("results/demo_models/{kind}"),
+        directory(RESULTS.root / "demo_models/{kind}"),
     log:
         "logs/demo_models/{kind}.log",
     benchmark:
-        "results/benchmarks/demo_models/{kind}.tsv"
+        RESULTS.benchmarks / "demo_models/{kind}.tsv"
     wildcard_constraints:
         kind="llama|gpt2|t5|bert",
     conda:

@@ -12,7 +12,7 @@ from rich.table import Table
 from clipdiff.cli import options as o
 from clipdiff.config import Config, load_config
 from clipdiff.config.entries import asked_llm, train_of
-from clipdiff.config.sections import LLM, Train
+from clipdiff.settings import LLM, Train
 from clipdiff.errors import ClipdiffError
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results, control_llms, trained_variants
@@ -67,7 +67,7 @@ def _generation(config: Config, name: str, speed: float, table: Path) -> tuple[s
 
 def _prompt_tokens(llm: LLM, table: Path) -> float:
     """Return the mean tokens of a prompt: of some of the run's pairs, if there are any yet."""
-    from clipdiff.llm import prompts
+    from clipdiff import prompts
 
     captions = [(CAPTION, CAPTION)]
     if table.is_file():

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from clipdiff.config import Config, load_config
-from clipdiff.config.sections import Section
+from clipdiff.settings import Section
 from clipdiff.errors import ConfigError
 from clipdiff.grid import Variant
 

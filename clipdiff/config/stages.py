@@ -3,40 +3,105 @@
 Raise a stage's ``version`` when its code changes what it writes: Snakemake then remakes it.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from clipdiff.config import sections as s
-from clipdiff.config.entries import answers_of, asked_llm, filter_of, text_llm, train_of, writer
+from clipdiff.config.entries import (
+    all_cells,
+    answers_of,
+    asked_llm,
+    control_rows,
+    filter_of,
+    grid_rows,
+    task_entries,
+    text_llm,
+    train_of,
+    writer,
+)
+from clipdiff.config.model import AnyLoss, AnyTask, AnyWriter, Config, Controls, Data
 from clipdiff.errors import ConfigError
-from clipdiff.grid import Variant
+from clipdiff.grid import Cell, Control, Row
+from clipdiff.grid.layout import TEXT_TABLES, Layout
+from clipdiff.settings import (
+    LLM_TEXTS,
+    Clip,
+    Evaluate,
+    Filter,
+    Gather,
+    Generate,
+    Price,
+    Section,
+    Train,
+    Values,
+)
 
 
-class PrepareSettings(s.Section):
+class StageSettings(Section):
+    """Base of what a stage is told.
+
+    In a rule's params and in every hash stands :meth:`result` alone; how a stage computes comes
+    beside it (:meth:`with_compute`).
+    """
+
+    version: int = 1
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """Return where the configuration has what each section says of computing."""
+        return {}
+
+    def with_compute(self, compute: Mapping[str, Any]) -> Self:
+        """Return these settings with what a configuration says of computing (``compute()``).
+
+        Raises:
+            pydantic.ValidationError: a value is not allowed.
+        """
+        changed = {
+            name: getattr(self, name).computed_by(*(_at(compute, path) for path in paths))
+            for name, paths in self.compute_paths().items()
+        }
+        return self.model_copy(update=changed)
+
+
+def _at(values: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    for part in path.split("/"):
+        values = values.get(part, {})
+    return values
+
+
+class PrepareSettings(StageSettings):
     """Settings of ``clipdiff prepare``."""
 
     version: int = 2
-    data: s.Data
+    data: Data
 
 
-class EmbedSettings(s.Section):
+class EmbedSettings(StageSettings):
     """Settings of ``clipdiff embed``."""
 
-    version: int = 1
-    clip: s.Clip
+    clip: Clip
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """How many images at once."""
+        return {"clip": ["clip"]}
 
 
-class GenerateSettings(s.Section):
+class GenerateSettings(StageSettings):
     """Settings of ``clipdiff generate``: one LLM, writing differences or caption rewrites."""
 
-    version: int = 1
     llm: str
     task: Literal["difference", "rewrite"]
-    definition: s.LLM
-    generate: s.Generate
+    definition: AnyWriter
+    generate: Generate
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """The entry's own, and the section's."""
+        entry = Row.parse(self.llm).llm
+        return {"definition": [f"llm_definitions/{entry}"], "generate": ["generate"]}
 
 
-class FilterSettings(s.Section):
-    """Settings of ``clipdiff filter``; ``llm`` is a row name of the table.
+class FilterSettings(StageSettings):
+    """Settings of ``clipdiff filter``; ``llm`` is a row's name.
 
     ``answers`` names the generations that its texts are made of; None for ``captions``.
     """
@@ -44,32 +109,45 @@ class FilterSettings(s.Section):
     version: int = 2
     llm: str
     answers: str | None
-    filter: s.Filter
-    clip: s.Clip
+    filter: Filter
+    clip: Clip
     seed: int
 
 
-class TrainSettings(s.Section):
+class TrainSettings(StageSettings):
     """Settings of ``clipdiff train``: one cell."""
 
-    version: int = 1
     llm: str
     loss_name: str
     seed: int
-    clip: s.Clip
-    loss: s.Loss
-    train: s.Train
+    clip: Clip
+    loss: AnyLoss
+    train: Train
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.of(self.llm, self.loss_name, self.seed)
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """An entry of loss_definitions may change how its cells are trained, too."""
+        entry = f"loss_definitions/{self.loss_name}"
+        return {"clip": ["clip"], "loss": [entry], "train": ["train", f"{entry}/train"]}
 
 
-class QuestionsSettings(s.Section):
+class QuestionsSettings(StageSettings):
     """Settings of ``clipdiff questions``: what the evaluation asks LLMs."""
 
-    version: int = 1
-    clip: s.Clip
-    evaluate: s.Evaluate
+    clip: Clip
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """How many images at once."""
+        return {"clip": ["clip"], "evaluate": ["evaluate"]}
 
 
-class EvaluateSettings(s.Section):
+class EvaluateSettings(StageSettings):
     """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``.
 
     ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them.
@@ -82,12 +160,28 @@ class EvaluateSettings(s.Section):
     text_llm: str
     writer: str
     image_tower_trained: bool
-    clip: s.Clip
-    reference_clip: s.Clip
-    evaluate: s.Evaluate
+    clip: Clip
+    reference_clip: Clip
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.of(self.llm, self.loss_name, self.seed)
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """Both CLIPs, and the section."""
+        return {name: [name] for name in ("clip", "reference_clip", "evaluate")}
+
+    def with_compute(self, compute: Mapping[str, Any]) -> Self:
+        """Tasks may have something to say of computing, too."""
+        own = compute.get("task_definitions", {})
+        tasks = {name: task.computed_by(own.get(name, {})) for name, task in self.tasks.items()}
+        return super().with_compute(compute).model_copy(update={"tasks": tasks})
 
 
-class GatherSettings(s.Section):
+class GatherSettings(StageSettings):
     """Settings of ``clipdiff gather``.
 
     ``prices`` are those of the entries that have one; ``answers`` says who was asked for the texts
@@ -98,98 +192,146 @@ class GatherSettings(s.Section):
     llms: list[str]
     losses: list[str]
     seeds: list[int]
-    controls: s.Controls
-    evaluate: s.Evaluate
-    gather: s.Gather
-    prices: dict[str, s.Price]
+    controls: Controls
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+    gather: Gather
+    prices: dict[str, Price]
     answers: dict[str, str]
 
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell that was evaluated, the pretrained CLIP first."""
+        return all_cells(self)
 
-def prepare_settings(config: s.Config) -> PrepareSettings:
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that were finetuned on, the grid's own first."""
+        return [*grid_rows(self), *control_rows(self)]
+
+
+def prepare_settings(config: Config) -> PrepareSettings:
     """Slice for ``prepare``."""
     return PrepareSettings(data=config.data)
 
 
-def embed_settings(config: s.Config) -> EmbedSettings:
+def embed_settings(config: Config) -> EmbedSettings:
     """Slice for ``embed``."""
     return EmbedSettings(clip=config.clip)
 
 
-def generate_settings(config: s.Config, llm: str) -> GenerateSettings:
-    """Slice for ``generate``; ``llm`` is an entry name or ``rewritten-<entry>``.
+def generate_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``generate``; the row is an LLM's own, or its rewritten captions.
 
     Raises:
         ConfigError: nothing is asked for that row, as it takes what others have answered.
     """
-    entry, answers = llm.removeprefix("rewritten-"), answers_of(config, llm)
-    if answers != llm:
+    answers = answers_of(config, row)
+    if answers != row:
         whose = f"; it takes the answers of '{answers}': name that" if answers else ""
-        raise ConfigError(f"--llm: no LLM is asked for '{llm}' itself{whose}")
+        raise ConfigError(f"--llm: no LLM is asked for '{row}' itself{whose}")
     return GenerateSettings(
-        llm=llm,
-        task="difference" if entry == llm else "rewrite",
-        definition=config.llm_definitions[entry],
+        llm=str(row),
+        task="rewrite" if row.control == Control.REWRITTEN else "difference",
+        definition=config.llm_definitions[row.llm],
         generate=config.generate,
     )
 
 
-def filter_settings(config: s.Config, llm: str) -> FilterSettings:
+def filter_settings(config: Config, row: Row) -> FilterSettings:
     """Slice for ``filter``."""
+    answers = answers_of(config, row)
     return FilterSettings(
-        llm=llm,
-        answers=answers_of(config, llm),
-        filter=filter_of(config, llm),
+        llm=str(row),
+        answers=None if answers is None else str(answers),
+        filter=filter_of(config, row),
         clip=config.clip,
         seed=config.data.seed,
     )
 
 
-def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
+def train_settings(config: Config, cell: Cell) -> TrainSettings:
     """Slice for ``train``."""
     return TrainSettings(
-        llm=variant.llm,
-        loss_name=variant.loss,
-        seed=int(variant.seed),
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=int(cell.seed),
         clip=config.clip,
-        loss=config.loss_definitions[variant.loss],
-        train=train_of(config, variant.loss),
+        loss=config.loss_definitions[cell.loss],
+        train=train_of(config, cell.loss),
     )
 
 
-def questions_settings(config: s.Config) -> QuestionsSettings:
+def questions_settings(config: Config) -> QuestionsSettings:
     """Slice for ``questions``; what only measuring takes is left out."""
-    unused = {
-        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "threads": 1, "unclip": None,
-        "prompt_alphas": [1.0], "shots": 1, "score_prefix": "", "writer": None,
+    unused: Values = {
+        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "writer": None,
     }  # fmt: skip
-    return QuestionsSettings(clip=config.clip, evaluate=config.evaluate.model_copy(update=unused))
+    return QuestionsSettings(
+        clip=config.clip,
+        evaluate=config.evaluate.model_copy(update=unused),
+        tasks={name: task for name, task in task_entries(config).items() if task.text_tables},
+    )
 
 
-def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
+def evaluate_settings(config: Config, cell: Cell) -> EvaluateSettings:
     """Slice for ``evaluate``."""
-    trained = not variant.is_pretrained and train_of(config, variant.loss).trains_images
+    trained = not cell.is_pretrained and train_of(config, cell.loss).trains_images
     return EvaluateSettings(
-        llm=variant.llm,
-        loss_name=variant.loss,
-        seed=variant.seed,
-        text_llm=text_llm(config, variant.llm),
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=cell.seed,
+        text_llm=text_llm(config, cell.row),
         writer=writer(config),
         image_tower_trained=trained,
         clip=config.clip,
         reference_clip=config.reference_clip,
         evaluate=config.evaluate,
+        tasks=task_entries(config),
     )
 
 
-def gather_settings(config: s.Config) -> GatherSettings:
+def gather_settings(config: Config) -> GatherSettings:
     """Slice for ``gather``."""
-    axes: dict[str, Any] = {name: getattr(config, name) for name in ("llms", "losses", "seeds")}
     entries = {name: config.llm_definitions[name] for name in config.llms}
     return GatherSettings(
-        **axes,
+        llms=config.llms,
+        losses=config.losses,
+        seeds=config.seeds,
         controls=config.controls,
         evaluate=config.evaluate,
+        tasks=task_entries(config),
         gather=config.gather,
         prices={name: entry.price for name, entry in entries.items() if entry.price},
-        answers={name: asked_llm(config, name) or name for name in config.llms},
+        answers={name: asked_llm(config, Row(name)) or name for name in config.llms},
     )
+
+
+def text_table_paths(
+    section: Evaluate,
+    tasks: Mapping[str, AnyTask],
+    text_llm: str,
+    writer: str,
+    layout: Layout,
+) -> dict[str, Path]:
+    """Return the tables of texts that a split's tasks read, by the name of their setting.
+
+    Args:
+        section: as it holds for the split.
+        tasks: the entries of all tasks by name.
+        text_llm: who writes about classes.
+        writer: who writes about held-out pairs.
+        layout: where lies what LLMs of this run wrote.
+    """
+    wanted = frozenset().union(*(tasks[name].text_tables for name in section.tasks))
+    tables = {}
+    for table in TEXT_TABLES:
+        path: str | None = getattr(section, table)
+        llm = writer if table == "pair_differences" else text_llm
+        if table not in wanted or not path:
+            continue
+        if path == LLM_TEXTS:
+            tables[table] = layout.evaluation_text(llm, table)
+        else:
+            tables[table] = Path(path.replace("{llm}", llm))
+    return tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipdiff.config.sections import Data
+from clipdiff.settings import Data
 from clipdiff.config.stages import PrepareSettings
 from clipdiff.data.captions import COLUMNS, check_captions
 from clipdiff.data.pairs import draw_pairs

@@ -6,7 +6,7 @@ import random
 
 import pandas as pd
 
-from clipdiff.config.sections import Data
+from clipdiff.settings import Data
 from clipdiff.demo.corpus import draw_scene
 from clipdiff.demo.scenes import HELD_OUT_STYLE, TRAIN_STYLES, Scene, caption, render
 

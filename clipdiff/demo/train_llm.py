@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from clipdiff.demo.corpus import EASY_PAIRS, REAL_PAIRS, difference_examples, draw_scene
 from clipdiff.demo.language_models import BUILDERS
 from clipdiff.demo.scenes import caption
-from clipdiff.llm.prompts import render
+from clipdiff.prompts import render
 
 log = logging.getLogger(__name__)
 

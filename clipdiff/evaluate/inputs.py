@@ -10,8 +10,8 @@ from torch import Tensor
 
 from clipdiff.errors import ModelError
 from clipdiff.evaluate.image_embeds import read_image_embeds
-from clipdiff.evaluate.registry import Validation
-from clipdiff.evaluate.splits import Split, make_splits, read_captions
+from clipdiff.tasks.base import Validation
+from clipdiff.tasks.measuring.splits import Split, make_splits, read_captions
 from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.load import LoadedClip
 

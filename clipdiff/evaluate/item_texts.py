@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from clipdiff.config.stages import EvaluateSettings
-from clipdiff.evaluate.clip_score import ClipScore
-from clipdiff.evaluate.difference_classification import DifferenceClassification
-from clipdiff.evaluate.geometry import Geometry
+from clipdiff.tasks.clip_score import ClipScore
+from clipdiff.tasks.difference_classification import DifferenceClassification
+from clipdiff.tasks.geometry import Geometry
 from clipdiff.evaluate.run import settings_of
-from clipdiff.evaluate.splits import make_splits, read_captions
-from clipdiff.evaluate.zero_shot import ZeroShot
+from clipdiff.tasks.measuring.splits import make_splits, read_captions
+from clipdiff.tasks.zero_shot import ZeroShot
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipdiff.config.sections import Evaluate
+from clipdiff.settings import Evaluate
 from clipdiff.config.stages import QuestionsSettings
 from clipdiff.errors import ConfigError
-from clipdiff.evaluate.attributes import class_key
-from clipdiff.evaluate.comparative_prompting import classes_to_tell_apart
-from clipdiff.evaluate.difference_pairs import pairs_to_write_about
-from clipdiff.evaluate.geometry import classes_to_compare
+from clipdiff.tasks.texts.attributes import class_key
+from clipdiff.tasks.comparative_prompting import classes_to_tell_apart
+from clipdiff.tasks.texts.difference_pairs import pairs_to_write_about
+from clipdiff.tasks.geometry import classes_to_compare
 from clipdiff.evaluate.inputs import read_inputs
-from clipdiff.evaluate.registry import Validation, chosen_on
-from clipdiff.evaluate.splits import Split
+from clipdiff.tasks.base import Validation, chosen_on
+from clipdiff.tasks.measuring.splits import Split
 from clipdiff.files import write_parquet
 from clipdiff.grid import LLM_TEXTS, TEXT_TABLES
 from clipdiff.towers.encode import TextEncoder

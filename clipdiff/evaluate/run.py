@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from clipdiff.config.sections import Evaluate
+from clipdiff.settings import Evaluate
 from clipdiff.config.stages import EvaluateSettings
 from clipdiff.errors import ConfigError
 from clipdiff.evaluate.inputs import Inputs, read_inputs
-from clipdiff.evaluate.registry import Task, TextEmbeds, View, make_task
-from clipdiff.evaluate.results import item_rows, metric_row
+from clipdiff.tasks.base import Task, TextEmbeds, View, make_task
+from clipdiff.tasks.measuring.metrics import item_rows, metric_row
 from clipdiff.evaluate.sheet import sheet_path, write_sheet
-from clipdiff.evaluate.splits import Split
+from clipdiff.tasks.measuring.splits import Split
 from clipdiff.evaluate.unclip import Painter
 from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import write_json, write_parquet

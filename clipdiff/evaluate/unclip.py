@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from transformers.utils import logging as transformers_logging
 
-from clipdiff.config.sections import Unclip
+from clipdiff.settings import Unclip
 from clipdiff.errors import ConfigError, ModelError
 from clipdiff.evaluate.inputs import Inputs
-from clipdiff.evaluate.registry import Painted
+from clipdiff.tasks.base import Painted
 from clipdiff.progress import Progress
 from clipdiff.towers.images import embed_pictures, open_pictures, read_pictures
 from clipdiff.towers.load import LoadedClip

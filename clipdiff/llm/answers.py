@@ -20,8 +20,8 @@ import pandas as pd
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.llm.base import Answer
-from clipdiff.llm.prompts import Task
+from clipdiff.writers.base import Answer
+from clipdiff.prompts import Task
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from contextlib import closing
 import pandas as pd
 
 from clipdiff.config.stages import GenerateSettings
-from clipdiff.llm import prompts
+from clipdiff import prompts
 from clipdiff.llm.answers import AnswerStore, Question
-from clipdiff.llm.base import Writer
+from clipdiff.writers.base import Writer
 from clipdiff.llm.budget import Budget
 from clipdiff.llm.progress import Meter
 from clipdiff.llm.registry import open_writer

@@ -1,6 +1,6 @@
 """What an LLM's answers may cost, in tokens and money, over all runs together."""
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff.settings import LLM, Generate
 from clipdiff.errors import GenerationError
 
 

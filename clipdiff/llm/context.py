@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from clipdiff.config.sections import Clip
+from clipdiff.settings import Clip
 from clipdiff.errors import ModelError
 from clipdiff.llm.rules import whole_sentences
 

@@ -11,12 +11,12 @@ import pandas as pd
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.errors import ConfigError
 from clipdiff.files import read_parquet, write_json, write_parquet
-from clipdiff.llm import prompts
+from clipdiff import prompts
 from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
 from clipdiff.llm.ask import Asking
-from clipdiff.llm.base import row_seed
-from clipdiff.llm.file import read_differences
-from clipdiff.llm.folders import weights_fingerprint
+from clipdiff.writers.base import row_seed
+from clipdiff.writers.file import read_differences
+from clipdiff.writers.local.folders import weights_fingerprint
 from clipdiff.provenance import provenance
 
 PAIR_COLUMNS = ("pair_id", "caption_1", "caption_2")

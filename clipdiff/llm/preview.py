@@ -7,11 +7,11 @@ from transformers import AutoTokenizer
 
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.llm import prompts
-from clipdiff.llm.causal import rendered
-from clipdiff.llm.folders import check_folder
+from clipdiff import prompts
+from clipdiff.writers.causal import rendered
+from clipdiff.writers.local.folders import check_folder
 from clipdiff.llm.generate import plan
-from clipdiff.llm.prompts import MASK, as_text
+from clipdiff.prompts import MASK, as_text
 
 
 def preview(settings: GenerateSettings, captions: Path, pairs: Path, row_id: int) -> str:

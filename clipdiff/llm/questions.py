@@ -13,10 +13,10 @@ import pandas as pd
 from clipdiff.config.stages import FilterSettings, GenerateSettings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.llm import prompts
+from clipdiff import prompts
 from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
 from clipdiff.llm.ask import Asking
-from clipdiff.llm.base import row_seed
+from clipdiff.writers.base import row_seed
 from clipdiff.llm.context import TextContext
 from clipdiff.llm.generate import identity
 from clipdiff.llm.verdicts import Judge, Verdict

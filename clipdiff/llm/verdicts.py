@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clipdiff.config.sections import Filter
+from clipdiff.settings import Filter
 from clipdiff.llm import rules
 from clipdiff.llm.context import TextContext
 

@@ -1,1 +1,1 @@
-"""The losses as modules: the kernels, their parameters, and the ranks' communication."""
+"""The losses between texts and differences, one file each: settings, kernels, words."""

@@ -1,63 +1,63 @@
-"""What the losses have in common: a kernel, called on a whole batch or on a rank's rows of it."""
+"""What every loss is made of: the settings of an entry of ``loss_definitions``, and its module."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from clipdiff_kernels import AllReduce, Stats
-from torch import Tensor, nn
+from pydantic import Field
+
+from clipdiff.registry import Entry, Registry
+from clipdiff.settings.training import TrainChanges
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class DifferenceLoss(nn.Module, ABC):
-    """A loss between texts and differences; a subclass names its kernels and their settings."""
+class LossEntry(Entry):
+    """One entry of ``loss_definitions``."""
 
-    whole: ClassVar[Callable[..., tuple[Tensor, Stats]]]
-    """The kernel of a whole batch, as a staticmethod."""
-    block: ClassVar[Callable[..., tuple[Tensor, Stats]]]
-    """The kernel of some rows of a batch."""
+    room: ClassVar[str] = "clipdiff.losses"
 
-    @abstractmethod
-    def settings(self, group_ids: Tensor | None) -> dict[str, Any]:
-        """Return the kernels' keyword arguments for this loss."""
+    train: TrainChanges = Field(
+        default_factory=TrainChanges,
+        exclude=True,  # what it changes stands in the section of the cell
+        description="keys of the section train that differ for the cells of this entry",
+    )
 
-    def forward(
-        self,
-        image_embeds: Tensor,
-        pair_index: Tensor,
-        text_embeds: Tensor,
-        group_ids: Tensor | None = None,
-    ) -> tuple[Tensor, Stats]:
-        """Return the scalar loss, mean over pairs, and detached statistics.
+    def module(self) -> "nn.Module":
+        """Return the loss as a module.
 
-        Args:
-            image_embeds: (M, D), L2-normalised.
-            pair_index: (N, 2) int64, rows of ``image_embeds``.
-            text_embeds: (N, D), L2-normalised, dtype of ``image_embeds``.
-            group_ids: (N,) int64; pairs with equal ids are no negatives of each other.
+        It is called as ``module(image_embeds, pair_index, text_embeds, group_ids)`` with what
+        :class:`clipdiff.losses.modules.difference_loss.DifferenceLoss` takes, and returns a scalar
+        and ``clipdiff_kernels.Stats``. A module that also has ``rows`` does without gathering the
+        texts of all ranks; ``clamp_()``, if it has one, is called after every step.
         """
-        settings = self.settings(group_ids)
-        return self.whole(image_embeds, pair_index, text_embeds, **settings, return_stats=True)
+        raise NotImplementedError(f"{type(self).__name__} defines no module")
 
-    def rows(
-        self,
-        image_embeds: Tensor,
-        pair_index: Tensor,
-        text_embeds: Tensor,
-        group_ids: Tensor | None = None,
-        *,
-        row_offset: int,
-        all_reduce: AllReduce,
-    ) -> tuple[Tensor, Stats]:
-        """Return the same where ``text_embeds`` (n, D) are the rows from ``row_offset`` on.
+    @property
+    def groups_texts(self) -> bool:
+        """Whether the module is told which texts of a batch are equal (``group_ids``)."""
+        return False
 
-        The gradients to the images and to the loss's own parameters are this block's part.
-        """
-        return self.block(
-            image_embeds,
-            pair_index,
-            text_embeds,
-            **self.settings(group_ids),
-            row_offset=row_offset,
-            all_reduce=all_reduce,
-            return_stats=True,
-        )
+    @property
+    def own_lr(self) -> float | None:
+        """Learning rate of the module's own parameters; None: that of the section ``train``."""
+        return None
+
+    def describe(self) -> str:
+        """Return the loss in words, for the report, ``trace`` and the model card."""
+        facts = self.result()
+        facts.pop("kind")
+        return ", ".join([self.kind, *(f"{name} {value}" for name, value in facts.items())])
+
+
+class NegativesLoss(LossEntry):
+    """A loss that tells a text's own difference from those of the other pairs of the batch."""
+
+    mask_duplicates: bool = Field(True, description="equal texts in a batch are no negatives")
+
+    @property
+    def groups_texts(self) -> bool:
+        """Equal texts are no negatives, unless the entry says so."""
+        return self.mask_duplicates
+
+
+LOSSES = Registry(LossEntry)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from clipdiff.config.sections import Price
+from clipdiff.settings import Price
 from clipdiff.files import read_parquet
 from clipdiff.grid import Results
 from clipdiff.tables.swaps import swap_consistency

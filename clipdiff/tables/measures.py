@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clipdiff.config.sections import Evaluate
+from clipdiff.settings import Evaluate
 
 FINETUNED = "finetuned"
 

@@ -14,7 +14,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from clipdiff.config.sections import Clip
+from clipdiff.settings import Clip
 from clipdiff.errors import ModelError, did_you_mean
 from clipdiff.towers.text import TextTower
 

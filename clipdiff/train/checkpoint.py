@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_json, write_json
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine

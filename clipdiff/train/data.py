@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, read_tensors
 from clipdiff.towers.load import LoadedClip

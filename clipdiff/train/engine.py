@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.errors import TrainingError
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.towers import TrainedTowers
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.data import TrainingData
 
 LoadPictures = Callable[[Tensor], Tensor]  # (m,) rows of image_embeds -> (m, 3, H, W) float32

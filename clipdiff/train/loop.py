@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.errors import TrainingError
 from clipdiff.progress import Progress
 from clipdiff.train.batches import epoch_batches, steps_per_epoch

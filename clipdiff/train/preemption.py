@@ -10,7 +10,7 @@ from types import FrameType
 import torch
 
 from clipdiff.errors import TrainingError
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.slurm import job_end, requeue
 
 log = logging.getLogger(__name__)

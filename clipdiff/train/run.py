@@ -13,7 +13,7 @@ from clipdiff.config.stages import TrainSettings
 from clipdiff.errors import ConfigError
 from clipdiff.files import alone
 from clipdiff.losses.make import make_loss
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 from clipdiff.provenance import settings_hash
 from clipdiff.towers.images import load_pictures, read_pictures
 from clipdiff.towers.load import LoadedClip, load_clip

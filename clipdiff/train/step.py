@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from clipdiff.losses.accuracy import in_batch_accuracy
-from clipdiff.losses.gradients import loss_gradients
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.accuracy import in_batch_accuracy
+from clipdiff.train.gradients import loss_gradients
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.inputs import Batch, BatchSource, Piece
 
 if TYPE_CHECKING:

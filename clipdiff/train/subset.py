@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import default_collate
 
-from clipdiff.config.sections import Loss, Train
+from clipdiff.settings import Loss, Train
 from clipdiff.losses.make import make_loss
 from clipdiff.towers.load import LoadedClip
 from clipdiff.train.batches import epoch_batches

@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import normalize
 
 from clipdiff.config import load_config
-from clipdiff.config.sections import Evaluate
+from clipdiff.settings import Evaluate
 from clipdiff.config.stages import evaluate_settings
 from clipdiff.demo.corpus import draw_scene
 from clipdiff.demo.scenes import TRAIN_STYLES, caption

@@ -13,11 +13,11 @@ from collections.abc import Callable
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff.settings import LLM, Generate
 from clipdiff.demo.corpus import difference_examples
-from clipdiff.llm import prompts
-from clipdiff.llm.base import cut_at_stop
-from clipdiff.llm.causal import CausalWriter, rendered
+from clipdiff import prompts
+from clipdiff.writers.base import cut_at_stop
+from clipdiff.writers.causal import CausalWriter, rendered
 
 MODEL = os.environ.get("CLIPDIFF_BENCH_LLM", "clipdiff/demo/assets/llama")
 PROMPT = "llama2_chat" if "CLIPDIFF_BENCH_LLM" in os.environ else "chat"

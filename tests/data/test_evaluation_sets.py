@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from clipdiff.cli import app
 from clipdiff.config import check_config, load_config
-from clipdiff.config.sections import Data
+from clipdiff.settings import Data
 from clipdiff.config.stages import PrepareSettings
 from clipdiff.data.captions import COLUMNS
 from clipdiff.data.prepare import coco_captions, prepare
 from clipdiff.demo.table import demo_captions
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.clip_score import ClipScore
-from clipdiff.evaluate.splits import make_splits, read_captions
+from clipdiff.tasks.clip_score import ClipScore
+from clipdiff.tasks.measuring.splits import make_splits, read_captions
 from clipdiff.files import read_parquet
 
 EVALUATED = ("awa2", "cub200", "cifar100", "flowers102", "webdataset")

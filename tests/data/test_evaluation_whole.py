@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clipdiff.config import load_config
-from clipdiff.config.sections import Data, SplitSettings
+from clipdiff.settings import Data, SplitSettings
 from clipdiff.config.stages import EmbedSettings, PrepareSettings, evaluate_settings
 from clipdiff.data.prepare import coco_captions, prepare
 from clipdiff.embed.embed import embed

@@ -14,7 +14,7 @@ from clipdiff.config import Config, load_config
 from clipdiff.config import stages as cut
 from clipdiff.data.prepare import coco_captions, prepare
 from clipdiff.embed.embed import embed
-from clipdiff.evaluate.attributes import load_templates
+from clipdiff.tasks.texts.attributes import load_templates
 from clipdiff.evaluate.questions import write_questions
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet

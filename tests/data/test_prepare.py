@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipdiff.config.sections import Data
+from clipdiff.settings import Data
 from clipdiff.config.stages import PrepareSettings
 from clipdiff.data.captions import read_table
 from clipdiff.data.pairs import draw_pairs

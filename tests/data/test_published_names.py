@@ -9,11 +9,11 @@ from PIL import Image
 from scipy.io import savemat
 
 from clipdiff.data.sets import read_set
-from clipdiff.data.sets.awa2 import MATRIX, class_predicates
-from clipdiff.data.sets.cub200 import class_name
-from clipdiff.data.sets.eurosat import CLASSES
-from clipdiff.data.sets.flowers102 import NAMES
-from clipdiff.evaluate.attributes import class_key, load_templates
+from clipdiff.datasets.awa2 import MATRIX, class_predicates
+from clipdiff.datasets.cub200 import class_name
+from clipdiff.datasets.eurosat import CLASSES
+from clipdiff.datasets.flowers102 import NAMES
+from clipdiff.tasks.texts.attributes import class_key, load_templates
 
 PUBLISHED = Path(__file__).parent / "published"
 COUNTS = {

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipdiff.config.sections import SetName
+from clipdiff.settings import SetName
 from clipdiff.data.sets import SETS, cifar, read_set, webdataset
-from clipdiff.data.sets.eurosat import CLASSES
-from clipdiff.data.sets.flowers102 import NAMES
+from clipdiff.datasets.eurosat import CLASSES
+from clipdiff.datasets.flowers102 import NAMES
 
 ALL = {"train": None, "validation": None, "test": None}
 FIXED = {  # (train, validation, test) where the publishers' files fix them

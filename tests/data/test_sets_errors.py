@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipdiff.data.sets import SETS, read_set
-from clipdiff.data.sets.cifar import read_pickle
+from clipdiff.datasets.cifar import read_pickle
 from clipdiff.errors import DataError
 
 ALL = {"train": None, "validation": None, "test": None}

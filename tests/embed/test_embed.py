@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import Clip, Data
+from clipdiff.settings import Clip, Data
 from clipdiff.config.stages import EmbedSettings
 from clipdiff.demo.table import demo_captions
 from clipdiff.embed.embed import embed

@@ -15,12 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from clipdiff.config.load import load_config
-from clipdiff.config.sections import Clip, Data, Evaluate
+from clipdiff.settings import Clip, Data, Evaluate
 from clipdiff.config.stages import EvaluateSettings
 from clipdiff.demo.table import demo_captions
-from clipdiff.evaluate.registry import TextEmbeds, View
+from clipdiff.tasks.base import TextEmbeds, View
 from clipdiff.evaluate.run import evaluate
-from clipdiff.evaluate.splits import Split, make_splits
+from clipdiff.tasks.measuring.splits import Split, make_splits
 from clipdiff.files import read_json, read_parquet, write_tensors
 
 SIZES = ["small", "medium", "large"]

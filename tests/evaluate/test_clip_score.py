@@ -7,14 +7,14 @@ import pytest
 import torch
 from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_score
 
-from clipdiff.evaluate.clip_score import (
+from clipdiff.tasks.clip_score import (
     ClipScore,
     choose_edits,
     clip_score,
     ref_clip_score,
     retrieve,
 )
-from clipdiff.evaluate.registry import TextEmbeds, View
+from clipdiff.tasks.base import TextEmbeds, View
 
 
 def values(metrics):

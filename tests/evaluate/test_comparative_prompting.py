@@ -9,15 +9,15 @@ import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.comparative_prompting import (
+from clipdiff.tasks.comparative_prompting import (
     ComparativePrompting,
     confused_pairs,
     confusion_matrix,
     moved_prompts,
 )
-from clipdiff.evaluate.registry import TextEmbeds, Validation, View, make_task
-from clipdiff.evaluate.results import metric_row
-from clipdiff.evaluate.zero_shot import ZeroShot
+from clipdiff.tasks.base import TextEmbeds, Validation, View, make_task
+from clipdiff.tasks.measuring.metrics import metric_row
+from clipdiff.tasks.zero_shot import ZeroShot
 from clipdiff.files import write_parquet
 
 WIDTH = 16

@@ -9,11 +9,11 @@ from torchmetrics.functional.classification import binary_auroc
 from torchvision.datasets import Flowers102
 
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.attributes import TEMPLATES, Ordinal, class_key, load_templates
-from clipdiff.evaluate.difference_classification import DifferenceClassification, auc_parts
-from clipdiff.evaluate.registry import View
-from clipdiff.evaluate.results import metric_row
-from clipdiff.evaluate.splits import Split
+from clipdiff.tasks.texts.attributes import TEMPLATES, Ordinal, class_key, load_templates
+from clipdiff.tasks.difference_classification import DifferenceClassification, auc_parts
+from clipdiff.tasks.base import View
+from clipdiff.tasks.measuring.metrics import metric_row
+from clipdiff.tasks.measuring.splits import Split
 
 TASKS = ["size", "count", "background", "object", "mean"]
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import SplitSettings
+from clipdiff.settings import SplitSettings
 from clipdiff.errors import ConfigError, DataError, ModelError
-from clipdiff.evaluate.registry import make_task
+from clipdiff.tasks.base import make_task
 from clipdiff.files import write_tensors
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipdiff.config.sections import Clip, SplitSettings
+from clipdiff.settings import Clip, SplitSettings
 from clipdiff.errors import DataError
 from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import read_json, write_parquet

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from clipdiff.errors import DataError
-from clipdiff.evaluate.geometry import Geometry, analogies
-from clipdiff.evaluate.registry import TextEmbeds, View
-from clipdiff.evaluate.results import metric_row
+from clipdiff.tasks.geometry import Geometry, analogies
+from clipdiff.tasks.base import TextEmbeds, View
+from clipdiff.tasks.measuring.metrics import metric_row
 from clipdiff.files import write_parquet
 
 

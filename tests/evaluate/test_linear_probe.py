@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from clipdiff.evaluate.linear_probe import DECAY, LinearProbe, draw_shots, fit
-from clipdiff.evaluate.registry import TextEmbeds, Validation, View
-from clipdiff.evaluate.results import metric_row
+from clipdiff.tasks.linear_probe import DECAY, LinearProbe, draw_shots, fit
+from clipdiff.tasks.base import TextEmbeds, Validation, View
+from clipdiff.tasks.measuring.metrics import metric_row
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from clipdiff.errors import ConfigError
-from clipdiff.evaluate.prompts import PROMPTS, class_embeds, class_prompts, load_prompts
-from clipdiff.evaluate.zero_shot import ZeroShot
+from clipdiff.tasks.texts.class_prompts import PROMPTS, class_embeds, class_prompts, load_prompts
+from clipdiff.tasks.zero_shot import ZeroShot
 
 NAMES = ["red fox", "palm tree", "boat"]
 

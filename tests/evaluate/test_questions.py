@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import SplitSettings
+from clipdiff.settings import SplitSettings
 from clipdiff.config.stages import QuestionsSettings
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.comparative_prompting import classes_to_tell_apart
+from clipdiff.tasks.comparative_prompting import classes_to_tell_apart
 from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.questions import write_questions
-from clipdiff.evaluate.registry import make_task
+from clipdiff.tasks.base import make_task
 from clipdiff.files import read_parquet, write_parquet
 from clipdiff.towers.encode import TextEncoder
 from clipdiff.towers.load import load_clip

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from clipdiff.errors import DataError
-from clipdiff.evaluate.attributes import load_templates
-from clipdiff.evaluate.difference_classification import DifferenceClassification
-from clipdiff.evaluate.difference_pairs import read_pair_differences
+from clipdiff.tasks.texts.attributes import load_templates
+from clipdiff.tasks.difference_classification import DifferenceClassification
+from clipdiff.tasks.texts.difference_pairs import read_pair_differences
 from clipdiff.files import write_parquet
 
 COLUMNS = ["image_id_1", "image_id_2", "difference"]

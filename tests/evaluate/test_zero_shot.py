@@ -9,9 +9,9 @@ from statsmodels.stats.proportion import proportion_confint
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.registry import View
-from clipdiff.evaluate.results import metric_row
-from clipdiff.evaluate.zero_shot import ZeroShot, wilson_interval, worst_class
+from clipdiff.tasks.base import View
+from clipdiff.tasks.measuring.metrics import metric_row
+from clipdiff.tasks.zero_shot import ZeroShot, wilson_interval, worst_class
 
 
 def values(metrics):

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff.settings import LLM, Generate
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.demo.language_models import BUILDERS
 from clipdiff.demo.train_llm import examples

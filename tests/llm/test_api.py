@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff.settings import LLM, Generate
 from clipdiff.errors import GenerationError
 from clipdiff.llm import api, prompts, retries
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import Clip, Filter
+from clipdiff.settings import Clip, Filter
 from clipdiff.config.stages import FilterSettings
 from clipdiff.errors import DataError, ModelError
 from clipdiff.llm.filter import COLUMNS, filter_differences, shuffled

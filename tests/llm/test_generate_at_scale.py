@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import LLM
+from clipdiff.settings import LLM
 
 pytestmark = pytest.mark.slow
 BUSY = '{"error": {"message": "slow down", "type": "rate_limit"}}'
@@ -44,7 +44,7 @@ import resource, sys
 from pathlib import Path
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.llm import registry
-from clipdiff.llm.base import Answer
+from clipdiff.writers.base import Answer
 from clipdiff.llm.generate import Part, generate, generate_part
 
 class Echo:

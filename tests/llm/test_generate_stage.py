@@ -6,7 +6,7 @@ import os
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import LLM
+from clipdiff.settings import LLM
 from clipdiff.errors import ConfigError, DataError, GenerationError
 from clipdiff.llm.generate import Part, generate, generate_part, identity
 

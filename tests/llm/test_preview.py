@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clipdiff.config.sections import LLM
+from clipdiff.settings import LLM
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.llm.generate import generate
 from clipdiff.llm.preview import preview

@@ -5,11 +5,11 @@ import pytest
 import yaml
 
 from clipdiff.config.load import load_config
-from clipdiff.config.sections import LLM, Filter
+from clipdiff.settings import LLM, Filter
 from clipdiff.config.stages import FilterSettings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.llm.prompts import FOLDER
+from clipdiff.prompts import FOLDER
 from clipdiff.llm.questions import QUESTIONS, answer_questions, judge_answers
 
 ROWS = [
@@ -63,7 +63,7 @@ def test_descriptions_where_the_prompt_asks_for_them(entry, settings, questions,
 
 @pytest.mark.parametrize("name", ["plain", "llama2_chat", "gpt3_completion", "flan_t5"])
 def test_an_instruction_on_captions_is_no_part_of_a_description(name):
-    from clipdiff.llm.prompts import load
+    from clipdiff.prompts import load
 
     turns = load(name).turns("describe", "owl")
     assert turns[-1]["content"].count("owl") == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipdiff.config.sections import Clip, Filter
+from clipdiff.settings import Clip, Filter
 from clipdiff.llm import rules
 from clipdiff.llm.context import TextContext
 from clipdiff.llm.verdicts import Judge

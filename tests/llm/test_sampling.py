@@ -2,8 +2,8 @@
 
 import torch
 
-from clipdiff.config.sections import Generate
-from clipdiff.llm.sampling import gumbel, sampler
+from clipdiff.settings import Generate
+from clipdiff.writers.local.sampling import gumbel, sampler
 
 
 def test_noise_is_standard_gumbel() -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff.settings import LLM, Generate
 from clipdiff.errors import GenerationError, ModelError
-from clipdiff.llm import prompts, server
+from clipdiff import prompts, server
 from clipdiff.llm.generate import generate
 from clipdiff.llm.registry import open_writer
 
 JOB = """
 import os, sys, time
-from clipdiff.llm.server import LocalServer
+from clipdiff.writers.served.server import LocalServer
 print(LocalServer(sys.argv[1], False).base_url, flush=True)
 time.sleep(600)
 """

@@ -5,11 +5,11 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from clipdiff.config.sections import Generate
+from clipdiff.settings import Generate
 from clipdiff.errors import ModelError
 from clipdiff.llm import causal, prompts
-from clipdiff.llm.base import Answer, row_seed
-from clipdiff.llm.masked import banned_tokens, least_confident, sentence_case
+from clipdiff.writers.base import Answer, row_seed
+from clipdiff.writers.masked import banned_tokens, least_confident, sentence_case
 from clipdiff.llm.registry import open_writer
 
 KINDS = ["llama", "gpt2", "t5", "bert"]

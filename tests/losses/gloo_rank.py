@@ -7,10 +7,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
-from clipdiff.config.sections import Loss
-from clipdiff.losses.gradients import loss_gradients
+from clipdiff.settings import Loss
+from clipdiff.train.gradients import loss_gradients
 from clipdiff.losses.make import make_loss
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 
 LOSSES = {
     "contrastive": Loss(kind="contrastive", logit_scale=7.0, learn_logit_scale=True),

@@ -5,8 +5,8 @@ import torch
 from clipdiff_kernels import hinge_loss, squared_loss
 from torch.nn.functional import normalize
 
-from clipdiff.config.sections import Loss
-from clipdiff.losses.accuracy import in_batch_accuracy
+from clipdiff.settings import Loss
+from clipdiff.train.accuracy import in_batch_accuracy
 from clipdiff.losses.contrastive import ContrastiveLoss
 from clipdiff.losses.make import make_loss
 

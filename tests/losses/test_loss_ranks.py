@@ -11,7 +11,7 @@ from gloo_rank import results
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
-from clipdiff.losses.ranks import Ranks, share_sizes
+from clipdiff.train.ranks import Ranks, share_sizes
 
 PICTURES, PAIRS, WIDTH = 9, 13, 6
 SCRIPT = Path(__file__).with_name("gloo_rank.py")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from clipdiff.config import Config, load_config
-from clipdiff.config.sections import Data
+from clipdiff.settings import Data
 from clipdiff.config.stages import (
     EvaluateSettings,
     GatherSettings,
@@ -20,7 +20,7 @@ from clipdiff.config.stages import (
     gather_settings,
 )
 from clipdiff.demo.table import demo_captions
-from clipdiff.evaluate.results import Items, Metric, item_rows, metric_row
+from clipdiff.tasks.measuring.metrics import Items, Metric, item_rows, metric_row
 from clipdiff.files import write_json, write_parquet
 from clipdiff.grid import Results, Variant, all_variants, control_llms
 from clipdiff.provenance import provenance

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from clipdiff.config.sections import Price
+from clipdiff.settings import Price
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_json, write_parquet
 from clipdiff.grid import PRETRAINED, Results, Variant, all_variants

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from clipdiff.config import Config
-from clipdiff.config.sections import SplitSettings
-from clipdiff.evaluate.results import Items, Metric
+from clipdiff.settings import SplitSettings
+from clipdiff.tasks.measuring.metrics import Items, Metric
 from clipdiff.grid import Variant
 from clipdiff.tables.gather import gather
 from clipdiff.tables.measures import figure_names, reported_splits, splits_with

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clipdiff.config.sections import Clip
+from clipdiff.settings import Clip
 from clipdiff.errors import DataError, ModelError
 from clipdiff.towers.average import average_weights
 from clipdiff.towers.encode import TextEncoder, encode_texts

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from clipdiff.config.sections import Clip, Loss, Train
+from clipdiff.settings import Clip, Loss, Train
 from clipdiff.config.stages import EmbedSettings, TrainSettings
 from clipdiff.embed.embed import embed
 from clipdiff.grid import Results, Variant

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_tensors, write_tensors
 from clipdiff.towers.load import load_clip

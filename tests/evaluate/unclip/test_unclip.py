@@ -14,12 +14,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from clipdiff.config.sections import Clip, Unclip
+from clipdiff.settings import Clip, Unclip
 from clipdiff.errors import ConfigError, ModelError
-from clipdiff.evaluate.clip_score import ClipScore, clip_score, picture_seeds
+from clipdiff.tasks.clip_score import ClipScore, clip_score, picture_seeds
 from clipdiff.evaluate.inputs import read_inputs
-from clipdiff.evaluate.registry import TextEmbeds, View
-from clipdiff.evaluate.results import metric_row
+from clipdiff.tasks.base import TextEmbeds, View
+from clipdiff.tasks.measuring.metrics import metric_row
 from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
 from clipdiff.evaluate.unclip import Painter, expected_norm, load_pipeline
 from clipdiff.towers.encode import encode_texts

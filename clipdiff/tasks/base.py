@@ -1,0 +1,137 @@
+"""What every task is made of: the settings of an entry, and what it makes of the embeddings.
+
+An entry's ``on`` makes a task for one split; ``evaluate`` encodes the texts of all tasks and splits
+once for each weight setting and then lets every task measure.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ClassVar, Protocol
+
+from PIL.Image import Image
+from torch import Tensor
+
+from clipdiff.settings import Evaluate
+from clipdiff.errors import ConfigError, did_you_mean
+from clipdiff.tasks.measuring.metrics import Metric
+from clipdiff.tasks.measuring.splits import Split
+
+class TextEmbeds:
+    """L2-normalised embeddings (T, D) of distinct texts, looked up by text."""
+
+    def __init__(self, texts: Sequence[str], text_embeds: Tensor):
+        self.places = {text: place for place, text in enumerate(texts)}
+        self.text_embeds = text_embeds
+
+    def of(self, texts: Iterable[str]) -> Tensor:
+        """Return (N, D) float32 text_embeds of N texts, repeats allowed."""
+        return self.text_embeds[[self.places[text] for text in texts]]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """N pictures made of embeddings, and the image_embeds (N, D) that the judge makes of them."""
+
+    pictures: list[Image]
+    image_embeds: Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """What one model makes of one split: image_embeds (n, D) float32 in the split's order.
+
+    ``validation_embeds`` (v, D) are those of the split on which a task makes its choices.
+    ``paint``, for a judge where ``evaluate.unclip`` is set, turns embeddings (N, D) of the cell
+    into pictures, each from a random seed of its own.
+    """
+
+    text_embeds: TextEmbeds
+    image_embeds: Tensor
+    validation_embeds: Tensor | None = None
+    paint: Callable[[Tensor, Sequence[int]], Painted] | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The split on which a task makes its choices, as the CLIP sees it before finetuning.
+
+    ``image_embeds`` (v, D); ``encode`` gives the text_embeds (T, D) of T texts while a task is
+    being made.
+    """
+
+    split: Split
+    image_embeds: Tensor
+    encode: Callable[[Sequence[str]], Tensor]
+
+
+class Task(Protocol):
+    """One task on one split."""
+
+    def __init__(self, split: Split, settings: Evaluate) -> None:
+        """Choose the items, from settings and data alone, so that they are every cell's."""
+
+    def texts(self) -> list[str]:
+        """Texts that the cell's text tower has to encode."""
+
+    def reference_texts(self) -> list[str]:
+        """Texts that the reference CLIP has to encode."""
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Measure one weight setting of a cell, with the reference CLIP as the judge."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric that the tables compare; ``task`` and ``metric`` name it in the metrics files.
+
+    ``family`` heads the tables that it stands in. ``main``: the report answers its questions by
+    it. ``grouped``: it is the mean over the tasks of its kind (``difference/size``, ...), which
+    lie in the items file. ``independent``: items are right or wrong and no two share an image, so
+    McNemar's test fits.
+    """
+
+    name: str
+    task: str
+    metric: str
+    title: str
+    family: str
+    main: bool = False
+    grouped: bool = False
+    independent: bool = False
+
+    def holds(self, task: str) -> bool:
+        """Return whether a task's items are items of this measure."""
+        if not self.grouped:
+            return task == self.task
+        return task.startswith(self.task.split("/")[0] + "/") and task != self.task
+
+
+class TaskEntry(Entry):
+    """One entry of ``task_definitions``: what is measured on a split."""
+
+    room: ClassVar[str] = "clipdiff.tasks"
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """What the tables and the report compare of it."""
+    text_tables: ClassVar[frozenset[str]] = frozenset()
+    """Those of ``grid.layout.TEXT_TABLES`` that it reads where ``evaluate`` names them."""
+    chooses: ClassVar[bool] = False
+    """Whether it makes choices, on a validation split of the same classes."""
+    needs_trained_images: ClassVar[bool] = False
+    """Whether it says something new only of cells whose image tower was trained."""
+
+    def on(self, split: Split, evaluate: Evaluate, validation: Validation | None = None) -> Task:
+        """Make the task for one split: choose its items, so that they are every cell's.
+
+        Args:
+            split: its images.
+            evaluate: the section as it holds for the split, tables of texts as paths.
+            validation: where it makes its choices, if it makes any.
+
+        Raises:
+            ConfigError, DataError: the split lacks what the task needs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no task")
+
+
+TASKS = Registry(TaskEntry)

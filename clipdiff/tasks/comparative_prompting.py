@@ -1,0 +1,173 @@
+"""Comparative prompting (Sam et al. 2025): class prompts moved by texts "class a versus class b".
+
+Which classes are told apart is read off the confusions of the CLIP before finetuning, and how far
+a prompt moves off the finetuned one's accuracy: both on a validation split, so no test picture has
+a say.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from clipdiff.settings import Evaluate
+from clipdiff.errors import DataError
+from clipdiff.tasks.texts.class_texts import ClassTexts, read_class_descriptions
+from clipdiff.tasks.texts.class_prompts import class_embeds, class_prompts
+from clipdiff.tasks.base import Validation, View
+from clipdiff.tasks.measuring.metrics import Items, Metric
+from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.zero_shot import labelled_rows
+from clipdiff.stats.bootstrap import interval_of, resampled_means
+
+TASK = "comparative_prompting"
+
+
+class ComparativePrompting:
+    """Zero-shot accuracy with moved prompts: over all classes, and over those that moved.
+
+    ``acc1`` is over all labelled pictures, ``gain`` what it is above the plain prompts of the
+    same weights, ``acc1_confused`` over the pictures of the moved classes alone. ``prompt_alpha``
+    is the share of the plain prompt that the validation split chose, its interval the same choice
+    on resampled pictures. ``acc1_described``, where an LLM has described classes, is the paper's
+    comparison: the descriptions stand in for the prompts.
+    """
+
+    def __init__(self, split: Split, settings: Evaluate, validation: Validation):
+        self.settings, self.classes = settings, len(split.class_names)
+        self.rows, self.labels = _labelled(split)
+        self.validation_rows, self.validation_labels = _labelled(validation.split)
+        self.items = Items(split.image_ids[self.rows], split.image_ids[self.rows])
+        self.validation_ids = validation.split.image_ids[self.validation_rows]
+        self.prompts = class_prompts(settings.prompt, split.class_names)
+        self.pairs, self.pair_texts = _told_apart(validation, settings)
+        self.descriptions: dict[int, str] = {}
+        if settings.class_descriptions:
+            path = Path(settings.class_descriptions)
+            self.descriptions = read_class_descriptions(path, split.class_names)
+
+    def texts(self) -> list[str]:
+        """All prompts of each class, the texts that move them, and descriptions."""
+        return [*self.prompts, *self.pair_texts, *self.descriptions.values()]
+
+    def reference_texts(self) -> list[str]:
+        """No judge needed."""
+        return []
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Return acc1, gain, acc1_confused, acc1_described and prompt_alpha."""
+        plain = class_embeds(view.text_embeds.of(self.prompts), self.classes)  # (C, D)
+        differences = view.text_embeds.of(self.pair_texts)  # (P, D)
+        alpha, chosen = self._choose_alpha(plain, differences, view.validation_embeds)
+        moved = moved_prompts(plain, differences, self.pairs, alpha)
+        hits = _hits(view.image_embeds[self.rows], moved, self.labels)
+        before = _hits(view.image_embeds[self.rows], plain, self.labels)
+        confused = np.isin(self.labels, self.pairs[:, 1])
+        metrics = [
+            Metric(TASK, "acc1", hits, self.items, kept=True),
+            Metric(TASK, "gain", hits - before, self.items, kept=True),
+        ]
+        if confused.any():
+            items = self.items.take(confused)
+            metrics.append(Metric(TASK, "acc1_confused", hits[confused], items, kept=True))
+        if self.descriptions:
+            described = plain.clone()
+            described[list(self.descriptions)] = view.text_embeds.of(self.descriptions.values())
+            hits = _hits(view.image_embeds[self.rows], described, self.labels)
+            metrics.append(Metric(TASK, "acc1_described", hits, self.items, kept=True))
+        return [*metrics, chosen]
+
+    def _choose_alpha(
+        self, plain: Tensor, differences: Tensor, image_embeds: Tensor
+    ) -> tuple[float, Metric]:
+        """Choose the share by validation accuracy: the largest, least moved, of equal ones."""
+        settings, pictures = self.settings, image_embeds[self.validation_rows]
+        alphas = np.sort(settings.prompt_alphas)[::-1]
+        prompts = [moved_prompts(plain, differences, self.pairs, alpha) for alpha in alphas]
+        hits = np.stack([_hits(pictures, moved, self.validation_labels) for moved in prompts])
+        resampled = resampled_means(
+            hits, self.validation_ids, None, resamples=settings.resamples, seed=settings.seed
+        )  # (A, R)
+        alpha = float(alphas[hits.mean(1).argmax()])
+        return alpha, Metric(
+            TASK,
+            "prompt_alpha",
+            np.full(hits.shape[1], alpha),
+            Items(self.validation_ids, self.validation_ids),
+            interval=interval_of(alphas[resampled.argmax(0)], settings.confidence),
+        )
+
+
+def moved_prompts(plain: Tensor, differences: Tensor, pairs: np.ndarray, alpha: float) -> Tensor:
+    """Return (C, D) t_b' = normalise(p t_b + (1 - p) mean_a (t_a - e_ab)), p = alpha.
+
+    Args:
+        plain: (C, D) class prompts t, L2-normalised.
+        differences: (P, D) e_ab, L2-normalised: how class a differs from class b.
+        pairs: (P, 2) int64 class ids a, b. A class that is no b stays as it is.
+        alpha: share of the plain prompt, 0 to 1.
+    """
+    first, second = torch.from_numpy(pairs).T
+    sums = torch.zeros_like(plain).index_add(0, second, plain[first] - differences)
+    counts = torch.bincount(second, minlength=len(plain))[:, None]  # (C, 1)
+    moved = normalize(alpha * plain + (1 - alpha) * sums / counts.clamp(min=1), dim=1)
+    return torch.where(counts > 0, moved, plain)
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return (C, C) int64: how many pictures of each class (row) were taken for each (column)."""
+    flat = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return flat.reshape(classes, classes)
+
+
+def classes_to_tell_apart(validation: Validation, settings: Evaluate) -> np.ndarray:
+    """Return (P, 2) int64 pairs a, b that the CLIP before finetuning confuses on validation."""
+    split, (rows, labels) = validation.split, _labelled(validation.split)
+    classes = len(split.class_names)
+    prompts = class_prompts(settings.prompt, split.class_names)
+    classifier = class_embeds(validation.encode(prompts), classes)
+    best = (validation.image_embeds[rows] @ classifier.T).argmax(1).numpy()
+    return confused_pairs(confusion_matrix(labels, best, classes), settings.confusions)
+
+
+def confused_pairs(counts: np.ndarray, most: int) -> np.ndarray:
+    """Return (P, 2) int64 pairs a, b: for each class b those that it is most confused with.
+
+    Args:
+        counts: (C, C) confusion matrix; both ways of a confusion count.
+        most: of each b; of equally frequent ones, the first in the order of classes.
+    """
+    both = counts + counts.T
+    np.fill_diagonal(both, 0)
+    order = np.argsort(-both, axis=1, kind="stable")[:, :most]
+    second = np.repeat(np.arange(len(counts)), order.shape[1])
+    pairs = np.stack([order.ravel(), second], axis=1)
+    return pairs[both[pairs[:, 1], pairs[:, 0]] > 0]
+
+
+def _told_apart(validation: Validation, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
+    """Return the confused pairs that a text tells apart, and their texts."""
+    split = validation.split
+    texts = ClassTexts(split, settings)
+    pairs = classes_to_tell_apart(validation, settings)
+    said = [texts.of(first, second) for first, second in pairs]
+    if len(pairs) and all(text is None for text in said):
+        raise DataError(
+            f"{split.where}: no text tells any of the {len(pairs)} confused pairs of classes "
+            "apart; add an attribute that all pictures of a class share to evaluate.templates, or "
+            "name texts by evaluate.class_differences"
+        )
+    kept = np.array([bool(text) for text in said], dtype=bool)
+    return pairs[kept], [text for text in said if text]
+
+
+def _labelled(split: Split) -> tuple[np.ndarray, np.ndarray]:
+    rows = labelled_rows(split, TASK)
+    return rows, split.labels[rows]
+
+
+def _hits(image_embeds: Tensor, classifier: Tensor, labels: np.ndarray) -> np.ndarray:
+    best = (image_embeds @ classifier.T).argmax(1)
+    return (best.numpy() == labels).astype(np.float64)

@@ -1,0 +1,106 @@
+"""Difference-based classification (Sam et al. 2025): does a text point along its difference?
+
+For a pair of pictures (i, j) that differ in an attribute, and the text c that truly says how, the
+pair is right if <e_c, x_i - x_j> > 0. An exact 0 (equal embeddings) counts one half: a model
+that can't tell is at chance, not below it.
+"""
+
+import numpy as np
+from torch import Tensor
+
+from clipdiff.settings import Evaluate
+from clipdiff.tasks.texts.difference_pairs import AttributePairs, difference_pairs
+from clipdiff.tasks.base import View
+from clipdiff.tasks.measuring.metrics import Items, Metric, stderr_over_draws
+from clipdiff.tasks.measuring.splits import Split
+
+
+class DifferenceClassification:
+    """Difference accuracy of every attribute of the templates, of written texts, and their mean."""
+
+    def __init__(self, split: Split, settings: Evaluate):
+        self.split = split
+        self.attributes = difference_pairs(split, settings)
+
+    def texts(self) -> list[str]:
+        """The true and the swapped text of every pair."""
+        return [
+            text for pairs in self.attributes for text in (*pairs.true_texts, *pairs.swapped_texts)
+        ]
+
+    def reference_texts(self) -> list[str]:
+        """No judge needed."""
+        return []
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Return accuracy, auc, swap_consistency and score of each attribute, then of all."""
+        outcomes = [pair_outcomes(pairs, view) for pairs in self.attributes]
+        metrics = []
+        for pairs, values in zip(self.attributes, outcomes, strict=True):
+            metrics += self._metrics(pairs.name, [pairs], [values])
+        return metrics + self._metrics("mean", self.attributes, outcomes)
+
+    def _metrics(
+        self, name: str, parts: list[AttributePairs], outcomes: list[dict[str, np.ndarray]]
+    ) -> list[Metric]:
+        """Pool attributes: a metric is the mean of the attributes' means."""
+        sizes = [len(pairs.draws) for pairs in parts]
+        groups = np.repeat(np.arange(len(parts)), sizes) if len(parts) > 1 else None
+        draws = np.concatenate([pairs.draws for pairs in parts])
+        image_ids = self.split.image_ids[np.concatenate([pairs.pair_rows for pairs in parts])]
+        items = Items(np.arange(sum(sizes)), image_ids[:, 0], image_ids[:, 1])
+        metrics = []
+        for metric in outcomes[0]:
+            values = np.concatenate([part[metric] for part in outcomes])
+            metrics.append(
+                Metric(
+                    f"difference/{name}",
+                    metric,
+                    values,
+                    items,
+                    groups=groups,
+                    kept=metric in ("accuracy", "score"),
+                    stderr=stderr_over_draws(values, draws, groups),
+                )
+            )
+        return metrics
+
+
+def pair_outcomes(pairs: AttributePairs, view: View) -> dict[str, np.ndarray]:
+    """Return (N,) float64 per-pair values of each metric; ``score`` is the product itself."""
+    first, second = pairs.pair_rows.T
+    differences = view.image_embeds[first] - view.image_embeds[second]  # (N, D)
+    true = _dots(view.text_embeds.of(pairs.true_texts), differences)
+    swapped = _dots(view.text_embeds.of(pairs.swapped_texts), differences)
+    return {
+        "accuracy": (true > 0) + 0.5 * (true == 0),
+        "auc": auc_parts(true, swapped),
+        "swap_consistency": ((true > 0) & (swapped < 0)).astype(np.float64),
+        "score": true,
+    }
+
+
+def auc_parts(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Return (N,) values whose mean is the ROC-AUC, and that vary as it does.
+
+    Value k is V10(k) + V01(k) - AUC, of the placements of DeLong (1988): a bootstrap of their
+    mean is the AUC's to first order.
+
+    Args:
+        positives: (N,) scores of the true texts.
+        negatives: (N,) scores of the swapped texts.
+    """
+    above = _share_below(positives, negatives)
+    below = 1.0 - _share_below(negatives, positives)
+    return above + below - above.mean()
+
+
+def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the share of others below each score, ties counting one half."""
+    others = np.sort(others)
+    low, high = (np.searchsorted(others, scores, side) for side in ("left", "right"))
+    return (low + high) / (2.0 * len(others))
+
+
+def _dots(text_embeds: Tensor, differences: Tensor) -> np.ndarray:
+    return (text_embeds * differences).sum(1).double().numpy()
