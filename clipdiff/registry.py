@@ -94,9 +94,7 @@ class Registry(Generic[AnyEntry]):
         own = [
             each
             for each in names.values()
-            if isinstance(each, type)
-            and issubclass(each, self.base)
-            and each.__module__ == module
+            if isinstance(each, type) and issubclass(each, self.base) and each.__module__ == module
         ]
         if len(own) != 1:
             raise AttributeError(f"{module} defines {len(own)} of {self.base.__name__}, not one")

@@ -77,9 +77,7 @@ class Data(Section):
 class Config(Section):
     """The whole configuration: grid axes, definitions of their entries, and one section a stage."""
 
-    results: str = Field(
-        "results", description="folder of all results; another one is another run"
-    )
+    results: str = Field("results", description="folder of all results; another one is another run")
     llms: list[EntryName] = Field(min_length=1)
     losses: list[EntryName] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)

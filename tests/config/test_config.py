@@ -185,7 +185,9 @@ def test_a_task_reads_the_tables_of_its_own(values: dict) -> None:
         return text_table_paths(config.evaluate, *told)
 
     assert read("zero_shot", "linear_probe") == {}
-    assert read("geometry") == {"class_differences": Path("r/evaluation_texts/bert/class_differences.parquet")}
+    assert read("geometry") == {
+        "class_differences": Path("r/evaluation_texts/bert/class_differences.parquet")
+    }
     assert set(read("comparative_prompting")) == set(texts)
     pairs = read("difference_classification")
     assert pairs == {"pair_differences": Path("r/evaluation_texts/t5/pair_differences.parquet")}

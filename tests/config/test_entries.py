@@ -60,7 +60,9 @@ def test_an_entry_changes_the_training_of_its_cells_only(values: dict) -> None:
     assert settings.train.result() == plain.train.result() | changes
     assert settings.loss.result() == plain.loss.result()
     assert type(settings).model_validate(settings.result()).result() == settings.result()
-    assert [evaluate_settings(after, each).image_tower_trained for each in (cell, both, PRETRAINED)] == [
+    assert [
+        evaluate_settings(after, each).image_tower_trained for each in (cell, both, PRETRAINED)
+    ] == [
         False,
         True,
         False,
