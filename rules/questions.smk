@@ -31,7 +31,7 @@ rule answer:
     conda:
         "../envs/clipdiff.yaml"
     params:
-        settings=settings_of("generate"),
+        settings=settings_of("answer"),
     message:
         "{wildcards.llm} answers what the evaluation asks"
     shell:

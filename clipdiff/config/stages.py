@@ -238,6 +238,14 @@ def generate_settings(config: Config, row: Row) -> GenerateSettings:
     )
 
 
+def answer_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``answer``: the same, without what only training pairs are asked in."""
+    settings = generate_settings(config, row)
+    return settings.model_copy(
+        update={"generate": settings.generate.model_copy(update={"swapped": 0})}
+    )
+
+
 def filter_settings(config: Config, row: Row) -> FilterSettings:
     """Slice for ``filter``."""
     answers = answers_of(config, row)
@@ -270,7 +278,9 @@ def questions_settings(config: Config) -> QuestionsSettings:
     return QuestionsSettings(
         clip=config.clip,
         evaluate=config.evaluate.model_copy(update=unused),
-        tasks={name: task for name, task in task_entries(config).items() if task.text_tables},
+        tasks={
+            name: task.asking() for name, task in task_entries(config).items() if task.text_tables
+        },
     )
 
 

@@ -7,7 +7,7 @@ once for each weight setting and then lets every task measure.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from PIL.Image import Image
 from torch import Tensor
@@ -16,6 +16,7 @@ from clipdiff.settings import Evaluate
 from clipdiff.errors import ConfigError, did_you_mean
 from clipdiff.tasks.measuring.metrics import Metric
 from clipdiff.tasks.measuring.splits import Split
+
 
 class TextEmbeds:
     """L2-normalised embeddings (T, D) of distinct texts, looked up by text."""
@@ -115,6 +116,8 @@ class TaskEntry(Entry):
     """What the tables and the report compare of it."""
     text_tables: ClassVar[frozenset[str]] = frozenset()
     """Those of ``grid.layout.TEXT_TABLES`` that it reads where ``evaluate`` names them."""
+    asks_by: ClassVar[frozenset[str]] = frozenset()
+    """Those of its settings that decide what LLMs are asked for it."""
     chooses: ClassVar[bool] = False
     """Whether it makes choices, on a validation split of the same classes."""
     needs_trained_images: ClassVar[bool] = False
@@ -132,6 +135,17 @@ class TaskEntry(Entry):
             ConfigError, DataError: the split lacks what the task needs.
         """
         raise NotImplementedError(f"{type(self).__name__} makes no task")
+
+    def asking(self) -> Self:
+        """Return the entry with defaults for all that does not decide what LLMs are asked."""
+        fields = type(self).model_fields
+        unused = [name for name in fields if name not in {"kind", *self.asks_by}]
+        defaults = {
+            name: fields[name].get_default(call_default_factory=True, validated_data={})
+            for name in unused
+            if not fields[name].is_required()
+        }
+        return self.model_copy(update=defaults)
 
 
 TASKS = Registry(TaskEntry)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from clipdiff.settings import Clip, Compute, Section, Train, TrainChanges
 
@@ -16,8 +16,8 @@ class Inner(Section):
 class Outer(Section):
     kind: Literal["a"] = "a"
     inner: Inner = Inner()
-    named: dict[str, Inner] = {}
-    listed: list[int] = []
+    named: dict[str, Inner] = Field(default_factory=dict)
+    listed: list[int] = Field(default_factory=list)
     batch: Compute[int] = 2
 
 
