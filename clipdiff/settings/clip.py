@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from clipdiff.settings.base import Compute, Positive, Section
+from clipdiff.shipped import SCHEME, path_of
 
 
 class Clip(Section):
@@ -15,3 +16,13 @@ class Clip(Section):
     batch: Compute[Positive] = Field(
         256, description="images embedded at once; changes numbers by rounding only"
     )
+
+    @property
+    def open_clip_name(self) -> str:
+        """What open_clip calls the model; a shipped one is a folder of this installation.
+
+        Raises:
+            ConfigError: no model of that name is shipped.
+        """
+        shipped = self.model.startswith(SCHEME)
+        return f"local-dir:{path_of(self.model)}" if shipped else self.model
