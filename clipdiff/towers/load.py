@@ -27,7 +27,7 @@ LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
 class LoadedClip:
     """An open_clip model in eval mode, frozen, with all that encodes with it."""
 
-    name: str
+    name: str  # as open_clip understands it
     model: nn.Module
     preprocess: Callable[[Image], Tensor]  # picture -> (3, H, W) float32
     tokenizer: Callable[[Sequence[str]], Tensor]
@@ -54,23 +54,26 @@ def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedCli
     """Load a CLIP with its weights, in fp32.
 
     Args:
-        clip: an open_clip architecture and its tag, ``local-dir:FOLDER`` or ``hf-hub:ORG/NAME``.
+        clip: an open_clip architecture and its tag, ``local-dir:FOLDER``, ``hf-hub:ORG/NAME`` or
+            a shipped ``demo:NAME``.
         device: where to put it; the GPU if there is one, else the CPU.
 
     Raises:
         ModelError: there is no such model, the folder is none, or its weights do not fit.
+        ConfigError: no such model is shipped.
     """
-    if clip.model.startswith(LOCAL_DIR):
-        _check_folder(Path(clip.model.removeprefix(LOCAL_DIR)))
-    elif not clip.model.startswith(HF_HUB):
+    name = clip.open_clip_name
+    if name.startswith(LOCAL_DIR):
+        _check_folder(Path(name.removeprefix(LOCAL_DIR)))
+    elif not name.startswith(HF_HUB):
         _check_name(clip)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with _quiet():
             model = open_clip.create_model(
-                clip.model, clip.pretrained, device=device, require_pretrained=True
+                name, clip.pretrained, device=device, require_pretrained=True
             )
-            tokenizer = open_clip.get_tokenizer(clip.model)
+            tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # open_clip, the hub and safetensors share no base class
         raise ModelError(
             f"clip.model '{clip.model}' (pretrained: {clip.pretrained}) can't be loaded: {error}"
@@ -82,7 +85,7 @@ def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedCli
         )
     model.eval().requires_grad_(False)
     preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-    return LoadedClip(clip.model, model, preprocess, tokenizer, model.context_length)
+    return LoadedClip(name, model, preprocess, tokenizer, model.context_length)
 
 
 def _check_folder(folder: Path) -> None:
