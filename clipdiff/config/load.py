@@ -77,7 +77,10 @@ def _fault(item: Any, values: Mapping[str, Any]) -> str:
         allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
         hint = did_you_mean(str(item["input"]), allowed)
         return f"{key}: got {item['input']!r}, allowed: {item['ctx']['expected']}{hint}"
-    if item["type"] in ("unknown_kind", "missing_kind", "mapping"):
+    if item["type"] == "missing_kind":
+        kinds = item["ctx"]["kinds"].split(", ")
+        return f"{key}.{item['msg']}{did_you_mean(str(item['loc'][-1]), kinds)}"
+    if item["type"] in ("unknown_kind", "mapping"):
         return f"{key}.{item['msg']}" if item["type"] != "mapping" else f"{key}: {item['msg']}"
     if item["type"] == "value_error":
         return f"{key}: {item['ctx']['error']}"
@@ -262,9 +265,11 @@ def _data_faults(config: Config) -> Iterator[str]:
         data.training_set()
     except (ConfigError, ValidationError) as error:
         yield _source_fault(data.source, error)
-    for name in data.evaluation:
+    for name, entry in data.evaluation.items():
         if name in OWN_SPLITS:
             yield f"data.evaluation.{name}: the name is reserved"
+        if not entry.evaluates:
+            yield f"data.evaluation.{name}: '{entry.kind}' can't be evaluated on, only trained on"
     if data.pairs > most:
         yield (
             f"data.pairs: got {data.pairs}, allowed: at most {most} with data.train_images = "

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from clipdiff.datasets.base import DATASETS, DatasetEntry
+from clipdiff.errors import ConfigError
 from clipdiff.losses.base import LOSSES, LossEntry
 from clipdiff.registry import Entries, named
 from clipdiff.settings import (
@@ -65,6 +66,11 @@ class Data(Section):
             ConfigError: there is no such set, or it has no captions to train on.
             pydantic.ValidationError: it lacks a setting, or has no use for one.
         """
+        if not DATASETS.of(self.source).trains:
+            able = [kind for kind in DATASETS.kinds if DATASETS.of(kind).trains]
+            raise ConfigError(
+                f"'{self.source}' has no captions to train on; allowed: {', '.join(able)}"
+            )
         settings = {name: getattr(self, name) for name in ("root", "table")}
         return DATASETS.make({"kind": self.source, **settings})
 
