@@ -1,10 +1,12 @@
 """Models that ship with the package, as ``demo:NAME`` in a configuration, wherever it lies."""
 
+import hashlib
 from pathlib import Path
 
 from clipdiff.errors import ConfigError, did_you_mean
 
 ASSETS = Path(__file__).parent / "demo/assets"
+SUMS = ASSETS / "SHA256SUMS"
 SCHEME = "demo:"
 
 
@@ -22,3 +24,14 @@ def path_of(name: str) -> str:
         hint = did_you_mean(folder.name, shipped)
         raise ConfigError(f"{name}: no such model is shipped; allowed: {', '.join(shipped)}{hint}")
     return str(folder)
+
+
+def damage() -> list[str]:
+    """Return the shipped files that are missing, or not as their checksums say."""
+    lines = [line.split() for line in SUMS.read_text().splitlines()]
+    return [name for digest, name in lines if checksum(ASSETS / name) != digest]
+
+
+def checksum(path: Path) -> str | None:
+    """Return the SHA-256 of a file, None without one."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
