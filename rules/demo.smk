@@ -23,7 +23,7 @@ rule demo_clip:
     message:
         "Pretraining the demo's CLIP"
     shell:
-        "python -m clipdiff.demo.train_clip {output} 2> {log}"
+        "python -m clipdiff.demo_models.train_clip {output} 2> {log}"
 
 
 rule demo_llm:
@@ -44,4 +44,4 @@ rule demo_llm:
     message:
         "Training the demo's {wildcards.kind}"
     shell:
-        "python -m clipdiff.demo.train_llm {wildcards.kind} {output} 2> {log}"
+        "python -m clipdiff.demo_models.train_llm {wildcards.kind} {output} 2> {log}"

@@ -1,27 +1,84 @@
-"""What all data sets share: how one is described, and reading its list files with clear errors."""
+"""What every data set is made of: how it is configured, read, looked at and described."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 from pydantic import Field
 
-from clipdiff.errors import DataError
+from clipdiff.datasets.reading.records import check_image
+from clipdiff.errors import ConfigError, DataError
 from clipdiff.registry import Entry, Registry
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("image", "path", "caption", "split", "label", "attributes")
+NAMED_AT_ONCE = 8  # missing files named in one finding
 
 
 class DatasetEntry(Entry):
-    """A data set, as its publishers pack it; or images of a user's own.
-
-    Its splits are ``train``, ``validation`` and ``test``. The class attributes say what there has
-    to be under the root, and what ``clipdiff data check`` tells of it.
-    """
+    """Images to train on (``captions``), to evaluate on (``read_splits``), or both."""
 
     room: ClassVar[str] = "clipdiff.datasets"
+
+    trains: ClassVar[bool] = False
+    """Whether it has captions to train on."""
+    evaluates: ClassVar[bool] = False
+    """Whether it can be an evaluation set."""
+
+    def captions(self, counts: Mapping[str, int], seed: int) -> "pd.DataFrame":
+        """Return the images to train on, and those of the held-out splits that come with them.
+
+        Args:
+            counts: most images of ``train``, ``validation`` and ``test``; a set whose splits its
+                user made keeps all of them.
+            seed: of all draws.
+
+        Returns:
+            A distinct ``image_id`` and the columns of :meth:`read_splits`, all with captions; a
+            column ``dataset`` where splits have classes of their own.
+
+        Raises:
+            ConfigError: it has no captions to train on.
+            DataError: it is incomplete or damaged (names file and row).
+        """
+        raise ConfigError(f"data.source: '{self.kind}' has no captions to train on")
+
+    def read_splits(self, counts: Mapping[str, int | None], seed: int) -> "pd.DataFrame":
+        """Read some of the splits ``train``, ``validation`` and ``test``.
+
+        Args:
+            counts: the splits, each with the most images to draw at random (None: all).
+            seed: of all draws.
+
+        Returns:
+            The columns ``image`` (encoded) or ``path``, ``caption``, ``split``, ``label`` (the
+            class by its name, in plain words) and ``attributes`` (JSON), splits in the order of
+            ``counts``.
+
+        Raises:
+            ConfigError: it can't be evaluated on.
+            DataError: a file is missing or contradicts another, or an image that was drawn is
+                missing or unreadable (names file and row).
+        """
+        raise ConfigError(f"data.evaluation: '{self.kind}' can't be evaluated on")
+
+    def findings(self) -> Iterator[tuple[bool, str]]:
+        """Yield whether it is in place, and what a user has to know of it."""
+        yield True, f"{self.kind} needs no download"
+
+
+class DatasetFolder(DatasetEntry):
+    """A data set in a folder, as its publishers pack it.
+
+    The class attributes say what there has to be under the root, and what ``clipdiff data check``
+    tells of it. A subclass defines ``read``.
+    """
+
+    evaluates: ClassVar[bool] = True
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Files and folders under the root that there must be; a ``*`` stands for any name."""
@@ -38,8 +95,8 @@ class DatasetEntry(Entry):
 
     root: str = Field(description="folder into which its archives were unpacked")
 
-    def read(self, root: Path, seed: int) -> pd.DataFrame:
-        """Read all images, one row each, as :func:`table_of` makes it.
+    def read(self, root: Path, seed: int) -> "pd.DataFrame":
+        """Read all images, one row each, as :func:`clipdiff.datasets.reading.records.table_of`.
 
         Args:
             root: the folder that holds the data (``place``).
@@ -49,6 +106,34 @@ class DatasetEntry(Entry):
             DataError: a file is missing or damaged (names file and row).
         """
         raise NotImplementedError(f"{type(self).__name__} reads nothing")
+
+    def captions(self, counts: Mapping[str, int], seed: int) -> "pd.DataFrame":
+        """Return the images of all three splits, if the set trains."""
+        if not self.trains:
+            return super().captions(counts, seed)
+        table = self.read_splits(counts, seed)
+        return table.assign(image_id=range(len(table)))
+
+    def read_splits(self, counts: Mapping[str, int | None], seed: int) -> "pd.DataFrame":
+        """Read all, draw, then make and check the images that are kept."""
+        import pandas as pd
+
+        if missing := self.missing:
+            raise DataError(
+                f"{self.root}: {self.kind} lacks {', '.join(missing)}; download {self.archives} "
+                f"from {self.page} and unpack there, or correct the path; see `clipdiff data check`"
+            )
+        rows = self.read(self.place, seed)
+        parts = [
+            _draw(rows[rows["split"] == split], count, seed) for split, count in counts.items()
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        images = [None if give is None else give() for give in table["image"]]
+        table["image"] = pd.Series(images, dtype=object)
+        for _, row in table.iterrows():
+            check_image(row["path"], f"{row['listing']}, row {row['row']}", row["image"])
+        texts = [json.dumps(cell) if cell else None for cell in table["attributes"]]
+        return table.assign(attributes=pd.Series(texts))[list(COLUMNS)]
 
     @property
     def place(self) -> Path:
@@ -65,97 +150,44 @@ class DatasetEntry(Entry):
     @property
     def missing(self) -> list[str]:
         """The paths that are not there; empty where the set is in place."""
-        return [str(self.place / need) for need in self.missing_in(self.place)]
+        place = self.place
+        return [str(place / need) for need in self.missing_in(place)]
+
+    def findings(self) -> Iterator[tuple[bool, str]]:
+        """Yield one finding: its place and size, or what is missing and where to get it."""
+        place = self.place
+        title, terms = f"{self.kind} in {place}", f"\n  licence: {self.licence}"
+        if missing := self.missing_in(place):
+            lacks = "nothing of it is there"
+            if len(missing) < len(self.needs):
+                rest = len(missing) - NAMED_AT_ONCE
+                more = f" and {rest} more" if rest > 0 else ""
+                lacks = f"lacks {', '.join(missing[:NAMED_AT_ONCE])}{more}"
+            get = f"\n  download: {self.archives}\n  from: {self.page}"
+            yield False, f"{title}: {lacks}{get}\n  unpack into: {self.root}{terms}"
+            return
+        extras = [extra for extra in self.extras if (place / extra).exists()]
+        also = f", with {', '.join(extras)}" if extras else ""
+        yield True, f"{title}: {_size(place)}{also}{terms}"
 
 
 DATASETS = Registry(DatasetEntry)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, stripped; blank lines at the end do not count.
-
-    Raises:
-        DataError: it is missing or no text.
-    """
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; `clipdiff data check` lists what is needed") from (
-            error
-        )
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file ({error}); unpack its archive again") from error
+def _draw(part: "pd.DataFrame", count: int | None, seed: int) -> "pd.DataFrame":
+    """Keep ``count`` rows at random, in their order."""
+    if count is None or len(part) <= count:
+        return part
+    return part.sample(count, random_state=seed).sort_index()
 
 
-def read_numbered(path: Path) -> dict[int, str]:
-    """Return the lines ``number text`` of a file as text by number.
-
-    Raises:
-        DataError: a line is not of that form, or a number stands there twice (names the row).
-    """
-    texts: dict[int, str] = {}
-    for row, line in enumerate(read_lines(path)):
-        number, _, text = line.partition(" ") if " " in line else line.partition("\t")
-        if not number.strip().isdigit() or not text.strip():
-            raise DataError(f"{path}, row {row}: got {line!r}, expected a number and a text")
-        if int(number) in texts:
-            raise DataError(f"{path}, row {row}: number {int(number)} stands there twice")
-        texts[int(number)] = text.strip()
-    return texts
-
-
-def read_flags(path: Path, known: dict[int, str]) -> dict[int, int]:
-    """Return the lines ``number value`` of a file as integers by number.
-
-    Raises:
-        DataError: a value is no integer, or the numbers are not those of ``known``.
-    """
-    values = read_numbered(path)
-    if set(values) != set(known):
-        raise DataError(
-            f"{path}: {len(values)} rows, {len(set(known) - set(values))} of {len(known)} listed "
-            "pictures lack one; unpack its archive again"
-        )
-    for row, value in enumerate(values.values()):
-        if not value.isdigit():
-            raise DataError(f"{path}, row {row}: got {value!r}, expected a whole number")
-    return {number: int(value) for number, value in values.items()}
-
-
-def same_count(path: Path, got: int, what: str, expected: int) -> None:
-    """Refuse a file that has not as many rows as it must.
-
-    Raises:
-        DataError: it has more or fewer.
-    """
-    if got != expected:
-        raise DataError(f"{path}: {got} rows, expected {expected}, {what}; unpack it again")
-
-
-def readable(name: str) -> str:
-    """Return a class name in plain words: ``apple_pie``, ``grizzly+bear``, ``a/b`` lose signs."""
-    return " ".join(name.replace("_", " ").replace("+", " ").replace("/", " ").split())
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One picture of a data set; ``listing`` and ``row`` say where it is named.
-
-    ``image`` gives the picture itself: it is called for those that are kept, after all are drawn.
-    """
-
-    split: str
-    listing: Path
-    row: int
-    path: str | None = None
-    image: Callable[[], bytes] | None = None
-    caption: str | None = None
-    label: str | None = None
-    attributes: dict[str, str | int] | None = None
-
-
-def table_of(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return rows as the table that ``read`` makes."""
-    names = [field.name for field in fields(Row)]
-    columns = zip(*([getattr(row, name) for name in names] for row in rows), strict=True)
-    return pd.DataFrame(dict(zip(names, columns, strict=False)), columns=names, dtype=object)
+def _size(folder: Path) -> str:
+    """Return what a folder's files take, in the largest unit that fits."""
+    size = float(
+        sum(os.path.getsize(f"{at}/{name}") for at, _, names in os.walk(folder) for name in names)
+    )
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

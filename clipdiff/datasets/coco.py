@@ -1,44 +1,72 @@
-"""COCO captions (Lin 2014, Chen 2015): folders of pictures and captions json files.
+"""COCO captions (Lin 2014, Chen 2015): folders of images and captions json files.
 
-With ``dataset_coco.json`` (the Karpathy split) its splits hold; else the training pictures train
-and the validation pictures are halved at random into ``validation`` and ``test``.
+With ``dataset_coco.json`` (the Karpathy split) its splits hold; else the training images train
+and the validation images are halved at random into ``validation`` and ``test``.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 
-from clipdiff.datasets.base import DataSet, Row, table_of
+from clipdiff.datasets.base import DatasetFolder
+from clipdiff.datasets.reading.records import ImageRecord, table_of
 from clipdiff.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KARPATHY = ("dataset_coco.json", "annotations/dataset_coco.json")
 KARPATHY_SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
 
 
-def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read all pictures, one caption each, drawn at random."""
-    rng = np.random.default_rng(seed)
-    for name in KARPATHY:
-        if (root / name).is_file():
-            return table_of(_karpathy(root, root / name, rng))
-    rows = []
-    for part in ("train", "val"):
-        for path in sorted((root / "annotations").glob(f"captions_{part}20*.json")):
-            found = list(_annotated(root, path, rng))
-            if part == "val":
-                held_out = np.where(rng.permutation(len(found)) % 2, "validation", "test")
-                found = [replace(row, split=s) for row, s in zip(found, held_out, strict=True)]
-            rows += found
-    return table_of(rows)
+class Coco(DatasetFolder):
+    """COCO with its captions; one of five captions an image is drawn."""
+
+    kind: Literal["coco"] = "coco"
+
+    trains: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = (
+        "annotations/captions_train20*.json",
+        "annotations/captions_val20*.json",
+        "train20*",
+        "val20*",
+    )
+    page: ClassVar[str] = "COCO (cocodataset.org), Download"
+    archives: ClassVar[str] = (
+        "2017 Train images (18 GB), 2017 Val images (1 GB), 2017 Train/Val annotations (241 MB), "
+        "or those of 2014"
+    )
+    licence: ClassVar[str] = (
+        "COCO, Terms of Use (images: their Flickr licences, in the annotations)"
+    )
+    extras: ClassVar[tuple[str, ...]] = KARPATHY
+
+    def read(self, root: Path, seed: int) -> "pd.DataFrame":
+        """Read all images, one caption each, drawn at random."""
+        rng = np.random.default_rng(seed)
+        for name in KARPATHY:
+            if (root / name).is_file():
+                return table_of(_karpathy(root, root / name, rng))
+        records = []
+        for part in ("train", "val"):
+            for path in sorted((root / "annotations").glob(f"captions_{part}20*.json")):
+                part_records = list(_annotated(root, path, rng))
+                if part == "val":
+                    halves = rng.permutation(len(part_records)) % 2
+                    part_records = [
+                        replace(each, split="validation" if half else "test")
+                        for each, half in zip(part_records, halves, strict=True)
+                    ]
+                records += part_records
+        return table_of(records)
 
 
-def _annotated(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row]:
-    """Yield the pictures of one ``captions_*.json``, in its order, as ``train``."""
+def _annotated(root: Path, path: Path, rng: np.random.Generator) -> Iterator[ImageRecord]:
+    """Yield the images of one ``captions_*.json``, in its order, as ``train``."""
     facts = _read(path, ("images", "annotations"))
     folder = root / path.stem.removeprefix("captions_")
     captions: dict[int, list[str]] = {}
@@ -47,10 +75,10 @@ def _annotated(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row
         captions.setdefault(number, []).append(caption)
     for row, image in enumerate(facts["images"]):
         number, name = _cells(image, ("id", "file_name"), f"{path}, row {row}")
-        yield _row("train", path, row, folder / name, captions.get(number), rng)
+        yield _record("train", path, row, folder / name, captions.get(number), rng)
 
 
-def _karpathy(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row]:
+def _karpathy(root: Path, path: Path, rng: np.random.Generator) -> Iterator[ImageRecord]:
     keys = ("split", "sentences", "filepath", "filename")
     for row, image in enumerate(_read(path, ("images",))["images"]):
         where = f"{path}, row {row}"
@@ -58,7 +86,7 @@ def _karpathy(root: Path, path: Path, rng: np.random.Generator) -> Iterator[Row]
         if split not in KARPATHY_SPLITS:
             raise DataError(f"{where}: split '{split}', expected {', '.join(KARPATHY_SPLITS)}")
         captions = [_cells(sentence, ("raw",), where)[0] for sentence in sentences]
-        yield _row(KARPATHY_SPLITS[split], path, row, root / folder / name, captions, rng)
+        yield _record(KARPATHY_SPLITS[split], path, row, root / folder / name, captions, rng)
 
 
 def _cells(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> list[Any]:
@@ -68,18 +96,18 @@ def _cells(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> list[Any
         raise DataError(f"{where}: lacks {error}; expected COCO's captions format") from error
 
 
-def _row(
+def _record(
     split: str,
     listing: Path,
     row: int,
     path: Path,
     captions: list[str] | None,
     rng: np.random.Generator,
-) -> Row:
+) -> ImageRecord:
     if not captions:
         raise DataError(f"{listing}, row {row}: no caption for {path.name}")
     caption = captions[rng.integers(len(captions))]
-    return Row(split, listing, row, path=str(path), caption=" ".join(caption.split()))
+    return ImageRecord(split, listing, row, path=str(path), caption=" ".join(caption.split()))
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -91,15 +119,3 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     if missing:
         raise DataError(f"{path}: lacks {missing}; expected COCO's captions format")
     return facts
-
-
-SET = DataSet(
-    read=read,
-    needs=("annotations/captions_train20*.json", "annotations/captions_val20*.json",
-           "train20*", "val20*"),
-    page="COCO (cocodataset.org), Download",
-    archives="2017 Train images (18 GB), 2017 Val images (1 GB), 2017 Train/Val annotations "
-    "(241 MB), or those of 2014",
-    licence="COCO, Terms of Use (pictures: their Flickr licences, in the annotations)",
-    extras=KARPATHY,
-)  # fmt: skip

@@ -1,12 +1,14 @@
 """EuroSAT (Helber 2019), RGB version: one folder a class, no published split."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import pandas as pd
-
-from clipdiff.datasets.base import DataSet
-from clipdiff.datasets.folder import class_rows, with_random_test
+from clipdiff.datasets.base import DatasetFolder
+from clipdiff.datasets.reading.class_folders import class_records, with_random_test
 from clipdiff.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The words of Helber 2019 for the folders' names, which the paper's code uses as they are.
 CLASSES = {
@@ -23,24 +25,24 @@ CLASSES = {
 }
 
 
-def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read all pictures; of each class a tenth is ``test``, a tenth ``validation``, at random."""
+class Eurosat(DatasetFolder):
+    """EuroSAT's RGB images."""
 
-    def label(folder: str) -> str:
-        if folder not in CLASSES:
-            raise DataError(
-                f"{root}: folder '{folder}' is no class of EuroSAT{did_you_mean(folder, CLASSES)}"
-            )
-        return CLASSES[folder]
+    kind: Literal["eurosat"] = "eurosat"
 
-    return with_random_test(class_rows(root, "train", label), seed)
+    needs: ClassVar[tuple[str, ...]] = tuple(CLASSES)
+    page: ClassVar[str] = "EuroSAT (github.com/phelber/EuroSAT)"
+    archives: ClassVar[str] = "the RGB archive, EuroSAT.zip or EuroSAT_RGB.zip (90 MB)"
+    licence: ClassVar[str] = "EuroSAT, LICENSE (MIT)"
+    folders: ClassVar[tuple[str, ...]] = ("2750", "EuroSAT_RGB", "eurosat/2750", "EuroSAT/2750")
 
+    def read(self, root: Path, seed: int) -> "pd.DataFrame":
+        """Read all images; of each class a tenth is ``test``, a tenth ``validation``."""
 
-SET = DataSet(
-    read=read,
-    needs=tuple(CLASSES),
-    page="EuroSAT (github.com/phelber/EuroSAT)",
-    archives="the RGB archive, EuroSAT.zip or EuroSAT_RGB.zip (90 MB)",
-    licence="EuroSAT, LICENSE (MIT)",
-    folders=("2750", "EuroSAT_RGB", "eurosat/2750", "EuroSAT/2750"),
-)
+        def label(folder: str) -> str:
+            if folder not in CLASSES:
+                hint = did_you_mean(folder, CLASSES)
+                raise DataError(f"{root}: folder '{folder}' is no class of EuroSAT{hint}")
+            return CLASSES[folder]
+
+        return with_random_test(class_records(root, "train", label), seed)

@@ -1,67 +1,30 @@
-"""Any folder of class folders: ``root/CLASS/PICTURE``, or ``root/SPLIT/CLASS/PICTURE``."""
+"""Any folder of class folders: ``root/CLASS/IMAGE``, or ``root/SPLIT/CLASS/IMAGE``."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-import pandas as pd
+from clipdiff.datasets.base import DatasetFolder
+from clipdiff.datasets.reading.class_folders import SPLIT_FOLDERS, class_records
+from clipdiff.datasets.reading.records import table_of
 
-from clipdiff.datasets.base import PICTURES, DataSet, Row, readable, table_of
-from clipdiff.errors import DataError
-
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-TEST_SHARE = 0.1
-
-
-def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read folders named for splits; where there are none, all pictures are ``test``."""
-    named = [name for name in SPLITS if (root / name).is_dir()]
-    if not named:
-        return table_of(class_rows(root, "test"))
-    rows = [row for name in named for row in class_rows(root / name, SPLITS[name])]
-    return table_of(rows)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def class_rows(root: Path, split: str, label: Callable[[str], str] = readable) -> Iterator[Row]:
-    """Yield the pictures of all class folders, sorted by path; ``row`` counts them.
+class Folder(DatasetFolder):
+    """Images of your own, one folder a class."""
 
-    Args:
-        root: holds one folder a class, however deep.
-        split: of all.
-        label: makes a class name of a folder's path under the root.
+    kind: Literal["folder"] = "folder"
 
-    Raises:
-        DataError: no class folder holds a picture.
-    """
-    pictures = sorted(
-        path for path in root.glob("*/**/*") if path.suffix.lower() in PICTURES and path.is_file()
-    )
-    if not pictures:
-        raise DataError(f"{root}: no folder in it holds a picture ({', '.join(PICTURES)})")
-    for row, path in enumerate(pictures):
-        name = label(path.parent.relative_to(root).as_posix())
-        yield Row(split, root, row, path=str(path), label=name)
+    needs: ClassVar[tuple[str, ...]] = ("*/*",)
+    page: ClassVar[str] = "your own images"
+    archives: ClassVar[str] = "one folder a class"
+    licence: ClassVar[str] = "your own"
 
-
-def with_random_test(rows: Iterator[Row], seed: int) -> pd.DataFrame:
-    """Draw splits where the publishers made none: 10 % test, 10 % validation, the rest train.
-
-    The shares are of each class, so that none is missing from the test. The draw depends on the
-    seed and the sorted paths alone.
-    """
-    table = table_of(rows)
-    drawn = table["label"].iloc[np.random.default_rng(seed).permutation(len(table))]
-    places = drawn.groupby(drawn).cumcount().sort_index()
-    sizes = table.groupby("label")["label"].transform("size").astype(int)
-    share = (TEST_SHARE * sizes).round().clip(lower=1)
-    split = np.select([places < share, places < 2 * share], ["test", "validation"], "train")
-    return table.assign(split=split)
-
-
-SET = DataSet(
-    read=read,
-    needs=("*/*",),
-    page="your own pictures",
-    archives="one folder a class",
-    licence="your own",
-)
+    def read(self, root: Path, seed: int) -> "pd.DataFrame":
+        """Read folders named for splits; where there are none, all images are ``test``."""
+        splits = {root / name: split for name, split in SPLIT_FOLDERS.items()}
+        folders = [folder for folder in splits if folder.is_dir()]
+        if not folders:
+            return table_of(class_records(root, "test"))
+        return table_of(each for at in folders for each in class_records(at, splits[at]))

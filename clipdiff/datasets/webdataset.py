@@ -1,6 +1,6 @@
 """webdataset shards, as CLIP_benchmark keeps data sets: ``test/0.tar`` and ``classnames.txt``.
 
-A sample is what shares a name up to its first dot: a picture, with ``.cls`` (class number),
+A sample is what shares a name up to its first dot: an image, with ``.cls`` (class number),
 ``.txt`` (captions, one a line) or ``.json`` (``caption``, ``label`` and ``attributes``).
 """
 
@@ -10,48 +10,64 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 
-from clipdiff.datasets.base import PICTURES, DataSet, Row, read_lines, table_of
+from clipdiff.datasets.base import DatasetFolder
+from clipdiff.datasets.reading.class_folders import SPLIT_FOLDERS
+from clipdiff.datasets.reading.lists import read_lines
+from clipdiff.datasets.reading.records import SUFFIXES, ImageRecord, table_of
 from clipdiff.errors import DataError
 
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+if TYPE_CHECKING:
+    import pandas as pd
+
 Give = Callable[[], bytes]
 Sample = dict[str, Give]  # extension, with its dot -> what gives the content
 
 
-def read(root: Path, seed: int) -> pd.DataFrame:
-    """Read the shards of the folders named for splits; shards in the root itself are ``test``."""
-    rng = np.random.default_rng(seed)
-    path = root / "classnames.txt"
-    names = read_lines(path) if path.is_file() else []
-    named = {root / name: split for name, split in SPLITS.items() if (root / name).is_dir()}
-    rows = []
-    for folder, split in (named or {root: "test"}).items():
-        for shard in _shards(folder):
-            for row, sample in enumerate(_samples(shard)):
-                rows.append(_row(split, shard, row, sample, names, rng))
-    if not rows:
-        raise DataError(f"{root}: no sample in its shards (*.tar)")
-    return table_of(rows)
+class Webdataset(DatasetFolder):
+    """Shards of images with what a user knows of them."""
+
+    kind: Literal["webdataset"] = "webdataset"
+
+    needs: ClassVar[tuple[str, ...]] = ("**/*.tar",)
+    page: ClassVar[str] = "the data set's own, or clip-benchmark on the Hugging Face hub"
+    archives: ClassVar[str] = "its folder: classnames.txt and test/*.tar"
+    licence: ClassVar[str] = "the data set's own"
+
+    def read(self, root: Path, seed: int) -> "pd.DataFrame":
+        """Read the shards of folders named for splits; shards in the root itself are ``test``."""
+        rng = np.random.default_rng(seed)
+        path = root / "classnames.txt"
+        names = read_lines(path) if path.is_file() else []
+        splits = {root / name: split for name, split in SPLIT_FOLDERS.items()}
+        folders = {at: split for at, split in splits.items() if at.is_dir()}
+        records = []
+        for folder, split in (folders or {root: "test"}).items():
+            for shard in _shards(folder):
+                for row, sample in enumerate(_samples(shard)):
+                    records.append(_record(split, shard, row, sample, names, rng))
+        if not records:
+            raise DataError(f"{root}: no sample in its shards (*.tar)")
+        return table_of(records)
 
 
 def _shards(folder: Path) -> list[Path]:
     """Return the shards in order; ``nshards.txt``, where it is there, says how many."""
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.stem), path.stem))
-    counted = folder / "nshards.txt"
-    if counted.is_file():
-        expected = "".join(read_lines(counted))
+    count = folder / "nshards.txt"
+    if count.is_file():
+        expected = "".join(read_lines(count))
         if expected != str(len(shards)):
-            raise DataError(f"{counted}: says {expected} shards, {len(shards)} are there")
+            raise DataError(f"{count}: says {expected} shards, {len(shards)} are there")
     return shards
 
 
 def _samples(shard: Path) -> Iterator[Sample]:
     try:
-        with tarfile.open(shard, "r:") as archive:  # uncompressed, so that a picture has a place
+        with tarfile.open(shard, "r:") as archive:  # uncompressed, so that an image has a place
             files = ((PurePosixPath(file.name), file) for file in archive if file.isfile())
             for _, group in groupby(files, key=lambda pair: str(_stem(pair[0]))):
                 yield {
@@ -74,36 +90,27 @@ def _stem(path: PurePosixPath) -> PurePosixPath:
     return path.with_name(path.name.partition(".")[0] or path.name)
 
 
-def _row(
+def _record(
     split: str, shard: Path, row: int, sample: Sample, names: list[str], rng: np.random.Generator
-) -> Row:
-    picture = next((sample[ending] for ending in PICTURES if ending in sample), None)
-    if picture is None:
-        raise DataError(f"{shard}, row {row}: no picture, only {sorted(sample)}")
+) -> ImageRecord:
+    image = next((sample[ending] for ending in SUFFIXES if ending in sample), None)
+    if image is None:
+        raise DataError(f"{shard}, row {row}: no image, only {sorted(sample)}")
     try:
         facts = json.loads(sample[".json"]()) if ".json" in sample else {}
-        captions = sample[".txt"]().decode().splitlines() if ".txt" in sample else []
-        captions = [line.strip() for line in captions if line.strip()] or [facts.get("caption")]
+        lines = sample[".txt"]().decode().splitlines() if ".txt" in sample else []
+        captions = [line.strip() for line in lines if line.strip()] or [facts.get("caption")]
         number = int(sample[".cls"]()) if ".cls" in sample else None
     except (ValueError, AttributeError) as error:
         raise DataError(f"{shard}, row {row}: its texts can't be read ({error})") from error
     if number is not None and not 0 <= number < len(names):
         raise DataError(f"{shard}, row {row}: class {number}, classnames.txt has {len(names)}")
-    return Row(
+    return ImageRecord(
         split,
         shard,
         row,
-        image=picture,
+        image=image,
         caption=captions[rng.integers(len(captions))],
         label=facts.get("label") if number is None else names[number],
         attributes=facts.get("attributes"),
     )
-
-
-SET = DataSet(
-    read=read,
-    needs=("**/*.tar",),
-    page="the data set's own, or clip-benchmark on the Hugging Face hub",
-    archives="its folder: classnames.txt and test/*.tar",
-    licence="the data set's own",
-)

@@ -6,6 +6,8 @@ Both are exact (to rounding), and together two to five times faster on short tex
 look both ways or pool elsewhere are run as they are.
 """
 
+from typing import Any
+
 import torch
 from open_clip.transformer import ResidualAttentionBlock, text_global_pool
 from torch import Tensor, nn
@@ -18,7 +20,9 @@ class TextTower(nn.Module):
     ``tower.state_dict()`` loads back into it. Other models keep their tower under ``text``.
     """
 
-    def __init__(self, clip: nn.Module):
+    attn_mask: Tensor
+
+    def __init__(self, clip: Any):
         super().__init__()
         self.is_openai_style = hasattr(clip, "token_embedding")
         if not self.is_openai_style:

@@ -1,4 +1,4 @@
-"""Pretrain the demo's CLIP on emoji scenes with captions: ``python -m clipdiff.demo.train_clip``.
+"""Pretrain the demo's CLIP on emoji scenes: ``python -m clipdiff.demo_models.train_clip FOLDER``.
 
 A 1.4 M-parameter ResNet at 64 pixels and a 3-layer text transformer with a vocabulary of its own,
 trained with open_clip's ClipLoss. Twelve to twenty minutes on two cores. It sees only scenes of
@@ -18,6 +18,7 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.loss import ClipLoss
+from open_clip.model import CLIP
 from safetensors.torch import save_file
 from tokenizers import (
     Tokenizer,
@@ -28,7 +29,7 @@ from tokenizers import (
     processors,
     trainers,
 )
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerFast
 
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 POOL = 30_000
 BATCH = 224
 CYCLES = ((2_600, 2e-3), (1_800, 1.5e-3))  # steps and peak lr; each cycle draws a pool of its own
-# Web captions seldom name everything in a picture; texts that name a part of it make objects count.
+# Web captions seldom name everything in an image; texts that name a part of it make objects count.
 PARTIAL_SHARE = 0.6
 PARTIAL_CAPTIONS = (
     "{object}",
@@ -117,7 +118,7 @@ def pretraining_caption(scene: Scene, rng: random.Random) -> str:
 
 
 def render_pool(count: int, seed: int) -> tuple[Tensor, list[str]]:
-    """Return (count, 3, 64, 64) uint8 pictures of train scenes, and their captions."""
+    """Return (count, 3, 64, 64) uint8 images of train scenes, and their captions."""
     rng = random.Random(seed)
     pixels = torch.empty(count, 3, 64, 64, dtype=torch.uint8)
     captions = []
@@ -151,9 +152,7 @@ def train(folder: Path, cycles: Sequence[tuple[int, float]] = CYCLES, pool: int 
     scratch.rename(folder)
 
 
-def train_cycle(
-    model: nn.Module, pixels: Tensor, tokens: Tensor, steps: int, peak_lr: float
-) -> None:
+def train_cycle(model: CLIP, pixels: Tensor, tokens: Tensor, steps: int, peak_lr: float) -> None:
     """Train with one rise and fall of the learning rate.
 
     Args:

@@ -1,4 +1,4 @@
-"""Train one of the demo's language models: ``python -m clipdiff.demo.train_llm llama FOLDER``.
+"""Train one of the demo's LLMs: ``python -m clipdiff.demo_models.train_llm llama FOLDER``.
 
 They learn, from captions of train scenes only, to write differences (and caption rewrites) when
 asked with exactly the prompts that the generate stage sends. Three to six minutes each on two
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from clipdiff.demo.corpus import EASY_PAIRS, REAL_PAIRS, difference_examples, draw_scene
-from clipdiff.demo.language_models import BUILDERS
 from clipdiff.demo.scenes import caption
+from clipdiff.demo_models.language_models import BUILDERS
 from clipdiff.prompts import render
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ CYCLES = {
     "t5": ((1_500, 3e-3, EASY_PAIRS), (700, 2e-3, REAL_PAIRS)),
     "bert": ((1_200, 3e-3, EASY_PAIRS),),
 }
-BUCKET = 16  # batches drawn at once and sorted by length, so that little is padding
+BUCKET = 16  # batches made at once and sorted by length, so that little is padding
 PROMPTS = {"llama": "chat", "gpt2": "completion", "t5": "task_prefix", "bert": "scaffold"}
 REWRITE_SHARE = 0.15
 
@@ -118,9 +118,9 @@ def encode_masked(
     batch = tokenizer.pad({"input_ids": asked}, return_tensors="pt")
     whole = tokenizer.pad({"input_ids": truth}, return_tensors="pt").input_ids
     is_slot = batch["input_ids"] == tokenizer.mask_token_id
-    shown = is_slot & (torch.rand(is_slot.shape) < torch.rand(len(rows), 1) * 0.9)
-    batch["input_ids"] = torch.where(shown, whole, batch["input_ids"])
-    batch["labels"] = whole.masked_fill(~is_slot | shown, -100)
+    visible = is_slot & (torch.rand(is_slot.shape) < torch.rand(len(rows), 1) * 0.9)
+    batch["input_ids"] = torch.where(visible, whole, batch["input_ids"])
+    batch["labels"] = whole.masked_fill(~is_slot | visible, -100)
     return dict(batch)
 
 
@@ -155,8 +155,8 @@ def make_optimizers(model: nn.Module, peak_lr: float) -> list[torch.optim.Optimi
     """Return Muon (Jordan 2024) for the hidden matrices and AdamW for embeddings and the rest."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     hidden = [p for p in model.parameters() if p.ndim == 2 and id(p) not in tables]
-    chosen = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    hidden_ids = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in hidden_ids]
     muon = torch.optim.Muon(hidden, lr=peak_lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(rest, lr=peak_lr, weight_decay=0.0, betas=(0.9, 0.98))]
 
@@ -201,8 +201,10 @@ def train_cycle(
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for turn in (*optimizers, *schedules):
-            turn.step()
+        for optimizer in optimizers:
+            optimizer.step()
+        for schedule in schedules:
+            schedule.step()
         if step % 100 == 0 or step == steps - 1:
             log.info("step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - began)
 

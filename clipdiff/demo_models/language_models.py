@@ -139,7 +139,7 @@ def build_t5(texts: Iterable[str]) -> tuple[PreTrainedModel, PreTrainedTokenizer
         dropout_rate=0.0,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,  # type: ignore[call-arg]
     )
     return T5ForConditionalGeneration(config), tokenizer
 

@@ -1,11 +1,11 @@
-"""Draw the embedded default's pictures: one sheet of emoji sprites per artwork set.
+"""Draw the embedded default's images: one sheet of emoji sprites per artwork set.
 
 The four npm tarballs are fetched with::
 
     npm pack @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji@1.2.7 \
              @iconify-json/twemoji@1.2.5 emojibase-data@17.0.0
 
-and ``python -m clipdiff.demo.build_sprites FOLDER`` (with ``pip install resvg-py``) redraws
+and ``python -m clipdiff.demo_models.build_sprites FOLDER`` (with ``pip install resvg-py``) redraws
 ``assets/``. The result is shipped, so nobody needs to run this to use clipdiff.
 """
 
@@ -15,11 +15,13 @@ import json
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from clipdiff.demo.checksums import write_checksums
-from clipdiff.demo.scenes import ASSETS, SHEET_COLUMNS, SPRITE_PIXELS, STYLES
+from clipdiff.demo.scenes import SHEET_COLUMNS, SPRITE_PIXELS, STYLES
+from clipdiff.demo_models.checksums import write_checksums
+from clipdiff.shipped import ASSETS
 
 TARBALLS = {
     "noto": "iconify-json-noto-1.2.9.tgz",
@@ -73,15 +75,18 @@ def plural(name: str) -> str:
     return name + "s"
 
 
-def read_member(tarball: Path, member: str) -> dict | list:
+def read_member(tarball: Path, member: str) -> Any:
     """Read one JSON file out of an npm tarball."""
     with tarfile.open(tarball) as archive:
-        return json.load(archive.extractfile(f"package/{member}"))
+        stream = archive.extractfile(f"package/{member}")
+        if stream is None:
+            raise ValueError(f"{tarball}: {member} is no file")
+        return json.load(stream)
 
 
-def draw(icons: dict, slug: str) -> Image.Image:
+def draw(icons: dict[str, Any], slug: str) -> Image.Image:
     """Render one SVG body of an iconify set as an RGBA sprite."""
-    import resvg_py
+    import resvg_py  # type: ignore[import-not-found]
 
     icon = icons["icons"][slug]
     width = icon.get("width", icons.get("width", 16))
@@ -91,12 +96,12 @@ def draw(icons: dict, slug: str) -> Image.Image:
         f'viewBox="0 0 {width} {height}" width="256" height="256">{icon["body"]}</svg>'
     )
     png = resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256)
-    picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-    picture = picture.crop(picture.getbbox())  # the sets pad differently: crop, then refit
-    picture.thumbnail((SPRITE_PIXELS, SPRITE_PIXELS), Image.Resampling.LANCZOS)
+    image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    image = image.crop(image.getbbox())  # the sets pad differently: crop, then refit
+    image.thumbnail((SPRITE_PIXELS, SPRITE_PIXELS), Image.Resampling.LANCZOS)
     sprite = Image.new("RGBA", (SPRITE_PIXELS, SPRITE_PIXELS), (0, 0, 0, 0))
-    offset = [(SPRITE_PIXELS - side) // 2 for side in picture.size]
-    sprite.paste(picture, tuple(offset))
+    width, height = image.size
+    sprite.paste(image, ((SPRITE_PIXELS - width) // 2, (SPRITE_PIXELS - height) // 2))
     return sprite
 
 

@@ -1,18 +1,12 @@
-"""``assets/SHA256SUMS``, one line a shipped file: ``python -m clipdiff.demo.checksums``."""
+"""``SHA256SUMS`` of the shipped files, one a line: ``python -m clipdiff.demo_models.checksums``."""
 
-import hashlib
-
-from clipdiff.demo.scenes import ASSETS
-
-SUMS = ASSETS / "SHA256SUMS"
+from clipdiff.shipped import ASSETS, SUMS, checksum
 
 
 def write_checksums() -> None:
     """Write the checksum of every shipped file but the notice and this list itself."""
     files = sorted(p for p in ASSETS.rglob("*") if p.is_file() and p.suffix not in {"", ".md"})
-    lines = [
-        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(ASSETS)}" for p in files
-    ]
+    lines = [f"{checksum(path)}  {path.relative_to(ASSETS)}" for path in files]
     SUMS.write_text("\n".join(lines) + "\n")
 
 
