@@ -59,6 +59,15 @@ class Data(Section):
     )
     seed: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Most images of each split that the training set is read for."""
+        return {
+            "train": self.train_images,
+            "validation": self.validation_images,
+            "test": self.test_images,
+        }
+
     def training_set(self) -> DatasetEntry:
         """Return the set that training and validation images are read from.
 

@@ -32,12 +32,7 @@ def prepare(settings: PrepareSettings, captions: Path, pairs: Path) -> None:
             images for the pairs.
     """
     data = settings.data
-    counts = {
-        "train": data.train_images,
-        "validation": data.validation_images,
-        "test": data.test_images,
-    }
-    table = data.training_set().captions(counts, data.seed)
+    table = data.training_set().captions(data.counts, data.seed)
     check_captions(table, data.table or data.root or data.source)
     table = _first_train_rows(table, data.train_images, data.seed)
     train_pairs = draw_pairs(table, data.pairs, data.seed)

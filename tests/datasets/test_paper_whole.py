@@ -12,16 +12,16 @@ from scipy.io import savemat
 
 from clipdiff.config import Config, load_config
 from clipdiff.config import stages as cut
-from clipdiff.data.prepare import coco_captions, prepare
+from clipdiff.data.prepare import prepare
+from clipdiff.datasets.flowers102 import NAMES
 from clipdiff.embed.embed import embed
-from clipdiff.tasks.texts.attributes import load_templates
 from clipdiff.evaluate.questions import write_questions
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet
-from clipdiff.grid import PRETRAINED, Results
+from clipdiff.grid import PRETRAINED, Layout, Row
 from clipdiff.llm.questions import answer_questions, judge_answers
+from clipdiff.tasks.texts.attributes import load_templates
 
-SETS = Path("clipdiff/data/sets")
 CLASSIFIED = ["cub200", "cifar10", "cifar100", "flowers102", "eurosat", "sun397"]
 
 
@@ -31,10 +31,10 @@ def paper(tmp_path: Path, write, add_cub_captions, show_templates) -> Config:
     config = load_config("config.yaml", "config/paper.yaml")
     roots = {name: tmp_path / "datasets" / name for name in config.data.evaluation}
     for name, root in roots.items():
-        layout = config.data.evaluation[name].layout(name)
-        write[layout](root)
-        if layout in show_templates:
-            show_templates[layout](root)
+        kind = config.data.evaluation[name].kind
+        write[kind](root)
+        if kind in show_templates:
+            show_templates[kind](root)
     add_cub_captions(roots["cub200"])
     write["coco"](tmp_path / "datasets/coco")
     sets = {
@@ -71,40 +71,40 @@ def show_templates(lines, write_pickle):
         write_pickle(root / "cifar-100-python/meta", facts)
 
     def flowers102(root: Path) -> None:
-        names = (SETS / "flowers102.txt").read_text().splitlines()
-        shown = list(load_templates("flowers102_colour")["colour"].classes)
-        shown = [*shown[:3], *shown[-3:], shown[0], shown[-1]]
-        labels = np.array([[names.index(name) + 1 for name in shown]], dtype=np.uint8)
+        names = NAMES.read_text().splitlines()
+        classes = list(load_templates("flowers102_colour")["colour"].classes)
+        classes = [*classes[:3], *classes[-3:], classes[0], classes[-1]]
+        labels = np.array([[names.index(name) + 1 for name in classes]], dtype=np.uint8)
         savemat(root / "imagelabels.mat", {"labels": labels})
 
     return {"awa2": awa2, "cifar100": cifar100, "flowers102": flowers102}
 
 
 def test_the_papers_evaluation_from_disk_to_metrics(tmp_path: Path, paper: Config) -> None:
-    files = Results(tmp_path)
-    prepare(cut.prepare_settings(paper), coco_captions(paper.data), files.captions, files.pairs)
-    embed(cut.embed_settings(paper), files.captions, files.image_embeds)
+    layout = Layout(tmp_path)
+    prepare(cut.prepare_settings(paper), layout.captions, layout.pairs)
+    embed(cut.embed_settings(paper), layout.captions, layout.image_embeds)
     write_questions(
-        cut.questions_settings(paper), files.captions, files.image_embeds, files.questions
+        cut.questions_settings(paper), layout.captions, layout.image_embeds, layout.questions
     )
-    llm = paper.evaluate.writer
-    answer_questions(cut.generate_settings(paper, llm), files.questions, files.answers(llm))
+    llm = Row(str(paper.evaluate.writer))
+    answer_questions(cut.generate_settings(paper, llm), layout.questions, layout.answers(llm))
     judge_answers(
         cut.filter_settings(paper, llm),
-        files.questions,
-        files.answers(llm),
-        files.evaluation_texts / llm,
+        layout.questions,
+        layout.answers(llm),
+        layout.evaluation_texts / str(llm),
     )
     evaluate(
         cut.evaluate_settings(paper, PRETRAINED),
-        files.captions,
-        files.image_embeds,
+        layout.captions,
+        layout.image_embeds,
         None,
-        files.metrics(PRETRAINED),
-        files.items(PRETRAINED),
-        files.evaluation_texts,
+        layout.metrics(PRETRAINED),
+        layout.items(PRETRAINED),
+        layout.evaluation_texts,
     )
-    rows = pd.DataFrame(read_json(files.metrics(PRETRAINED))["rows"])
+    rows = pd.DataFrame(read_json(layout.metrics(PRETRAINED))["rows"])
     measured = rows.groupby("split")["task"].agg(set).to_dict()
     assert not any(name.endswith("_validation") for name in measured)
     for name in CLASSIFIED:
@@ -119,6 +119,6 @@ def test_the_papers_evaluation_from_disk_to_metrics(tmp_path: Path, paper: Confi
     scores = rows.query("task == 'clip_score' and split == 'test'")["metric"]
     assert {"retrieval", "retrieval_ref", "edit", "own"} == set(scores)
     assert rows["value"].notna().all()
-    split = read_parquet(files.captions).set_index("image_id")["split"]
-    items = read_parquet(files.items(PRETRAINED))
+    split = read_parquet(layout.captions).set_index("image_id")["split"]
+    items = read_parquet(layout.items(PRETRAINED))
     assert (split[items["image_id_1"]].to_numpy() == items["split"]).all()

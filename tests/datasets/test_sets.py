@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipdiff.settings import SetName
-from clipdiff.data.sets import SETS, cifar, read_set, webdataset
+from clipdiff.datasets import webdataset
+from clipdiff.datasets.base import DATASETS, DatasetFolder
 from clipdiff.datasets.eurosat import CLASSES
 from clipdiff.datasets.flowers102 import NAMES
+from clipdiff.datasets.reading import cifar_batches
+from clipdiff.errors import ConfigError
 
 ALL = {"train": None, "validation": None, "test": None}
 FIXED = {  # (train, validation, test) where the publishers' files fix them
@@ -24,7 +28,12 @@ FIXED = {  # (train, validation, test) where the publishers' files fix them
     "sun397": (24, 3, 3),
     "coco": (12, 4, 4),
 }
+FOLDERS = [kind for kind in DATASETS.kinds if issubclass(DATASETS.of(kind), DatasetFolder)]
 TEST_ALONE = {"cifar10": (30, 12), "cifar100": (40, 9), "cub200": (6, 6), "food101": (16, 6)}
+
+
+def read_set(kind: str, root: Path, counts: dict[str, int | None], seed: int) -> pd.DataFrame:
+    return DATASETS.make({"kind": kind, "root": str(root)}).read_splits(counts, seed)
 
 
 @pytest.fixture
@@ -42,12 +51,31 @@ def facts(table: pd.DataFrame) -> list[dict]:
     return [json.loads(text) for text in table["attributes"]]
 
 
-def test_config_knows_exactly_the_sets_that_there_are() -> None:
-    assert set(SetName.__args__) == set(SETS)
-
-
 def test_a_writer_for_every_set(write) -> None:
-    assert set(write) == set(SETS) == set(FIXED) | set(TEST_ALONE)
+    assert set(write) == set(FOLDERS) == set(FIXED) | set(TEST_ALONE)
+
+
+def test_what_trains_and_what_is_evaluated_on() -> None:
+    trains = {kind for kind in DATASETS.kinds if DATASETS.of(kind).trains}
+    evaluates = {kind for kind in DATASETS.kinds if DATASETS.of(kind).evaluates}
+    assert trains == {"demo", "table", "coco"}
+    assert evaluates == set(FOLDERS)
+    with pytest.raises(ConfigError, match="'cifar10' has no captions to train on"):
+        DATASETS.make({"kind": "cifar10", "root": "x"}).captions({"train": 1}, 0)
+    with pytest.raises(ConfigError, match="'demo' can't be evaluated on"):
+        DATASETS.make({"kind": "demo"}).read_splits({"test": None}, 0)
+
+
+def test_entries_are_checked_without_heavy_libraries() -> None:
+    """A configuration is checked on login nodes, where each import costs seconds."""
+    heavy = ["torch", "transformers", "open_clip", "sklearn", "scipy", "pandas", "PIL"]
+    look = (
+        "import sys; from clipdiff.datasets.base import DATASETS; "
+        "[DATASETS.of(kind) for kind in DATASETS.kinds]; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("kind", FIXED)
@@ -57,24 +85,24 @@ def test_published_splits(read, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TEST_ALONE)
-def test_validation_is_a_part_of_the_training_pictures(read, kind: str) -> None:
+def test_validation_is_a_part_of_the_training_images(read, kind: str) -> None:
     counts = read(kind)["split"].value_counts()
     training, test = TEST_ALONE[kind]
     assert counts["test"] == test
     assert counts["train"] + counts.get("validation", 0) == training
 
 
-@pytest.mark.parametrize("kind", sorted(SETS))
+@pytest.mark.parametrize("kind", FOLDERS)
 def test_equal_seeds_read_equal_tables_and_draw_counts_hold(tmp_path, write, kind: str) -> None:
     write[kind](tmp_path)
-    most = {"test": 2, "validation": 1}
-    table = read_set(kind, tmp_path, most, seed=3)
-    assert table.equals(read_set(kind, tmp_path, most, seed=3))
+    counts = {"test": 2, "validation": 1}
+    table = read_set(kind, tmp_path, counts, seed=3)
+    assert table.equals(read_set(kind, tmp_path, counts, seed=3))
     assert list(table["split"]) == ["test"] * 2 + ["validation"] * (len(table) - 2)
     assert len(table) <= 3
 
 
-def test_coco_draws_one_caption_a_picture_from_its_own(read) -> None:
+def test_coco_draws_one_caption_a_image_from_its_own(read) -> None:
     table = read("coco")
     for path, caption in zip(table["path"], table["caption"], strict=True):
         assert caption.endswith(f"of thing {int(Path(path).stem)}.")
@@ -163,8 +191,8 @@ def test_flowers_have_the_names_that_their_numbers_mean(read) -> None:
     """The fault: ids 2, 7, 4, 6, 10, 19 from 0 were taken for flowers of other colours."""
     table = read("flowers102")
     numbers = [int(Path(path).stem[-5:]) for path in table["path"]]
-    found = dict(zip(numbers, table["label"], strict=True))
-    assert [found[number] for number in range(1, 7)] == [
+    labels = dict(zip(numbers, table["label"], strict=True))
+    assert [labels[number] for number in range(1, 7)] == [
         "canterbury bells",
         "bird of paradise",
         "english marigold",
@@ -172,8 +200,8 @@ def test_flowers_have_the_names_that_their_numbers_mean(read) -> None:
         "snapdragon",
         "giant white arum lily",
     ]
-    assert found[7] == "blackberry lily"
-    assert found[8] == "pink primrose"
+    assert labels[7] == "blackberry lily"
+    assert labels[8] == "pink primrose"
 
 
 def test_flowers_names_are_torchvisions_published_list() -> None:
@@ -231,10 +259,10 @@ def test_webdataset_samples(read) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "module", "maker"),
-    [("cifar100", cifar, "_png"), ("webdataset", webdataset, "_content")],
+    [("cifar100", cifar_batches, "_png"), ("webdataset", webdataset, "_content")],
 )
-def test_only_kept_pictures_are_made(tmp_path, write, monkeypatch, kind, module, maker) -> None:
-    """And they are those that a draw from all pictures gives."""
+def test_only_kept_images_are_made(tmp_path, write, monkeypatch, kind, module, maker) -> None:
+    """And they are those that a draw from all images gives."""
     write[kind](tmp_path)
     whole = read_set(kind, tmp_path, ALL, seed=5)
     made, make = [], getattr(module, maker)
@@ -247,5 +275,5 @@ def test_only_kept_pictures_are_made(tmp_path, write, monkeypatch, kind, module,
     table = read_set(kind, tmp_path, {"test": 4}, seed=5)
     tests = whole[whole["split"] == "test"]
     assert table.equals(tests.sample(4, random_state=5).sort_index().reset_index(drop=True))
-    pictures = [data for data in made if data.startswith((b"\x89PNG", b"\xff\xd8", b"RIFF"))]
-    assert pictures == list(table["image"])
+    images = [data for data in made if data.startswith((b"\x89PNG", b"\xff\xd8", b"RIFF"))]
+    assert images == list(table["image"])

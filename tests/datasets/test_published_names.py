@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from clipdiff.data.sets import read_set
 from clipdiff.datasets.awa2 import MATRIX, class_predicates
+from clipdiff.datasets.base import DATASETS
 from clipdiff.datasets.cub200 import class_name
 from clipdiff.datasets.eurosat import CLASSES
 from clipdiff.datasets.flowers102 import NAMES
@@ -76,9 +76,10 @@ def test_cifar100_labels_are_the_published_order(tmp_path: Path, write_pickle) -
     for part in ("train", "test"):
         write_pickle(root / part, {"data": data, "fine_labels": list(range(100))})
     write_pickle(root / "meta", {"fine_label_names": names})
-    table = read_set("cifar100", tmp_path, {"test": None}, seed=0)
-    shown = [Image.open(io.BytesIO(data)).getpixel((0, 0))[0] for data in table["image"]]
-    assert list(table["label"]) == [names[label].replace("_", " ") for label in shown]
+    entry = DATASETS.make({"kind": "cifar100", "root": str(tmp_path)})
+    table = entry.read_splits({"test": None}, seed=0)
+    reds = [Image.open(io.BytesIO(data)).getpixel((0, 0))[0] for data in table["image"]]
+    assert list(table["label"]) == [names[label].replace("_", " ") for label in reds]
     sizes = load_templates("cifar100_size")["size"].classes
     for size, labels in CIFAR100_SIZES.items():
         assert labels == {label: table["label"][label] for label in labels}
@@ -92,7 +93,8 @@ def test_flowers_of_each_label_have_their_published_name(tmp_path: Path) -> None
     numbers = np.arange(1, 103)[None]
     savemat(tmp_path / "imagelabels.mat", {"labels": numbers})
     savemat(tmp_path / "setid.mat", {"trnid": [[]], "valid": [[]], "tstid": numbers})
-    labels = list(read_set("flowers102", tmp_path, {"test": None}, seed=0)["label"])
+    entry = DATASETS.make({"kind": "flowers102", "root": str(tmp_path)})
+    labels = list(entry.read_splits({"test": None}, seed=0)["label"])
     assert [REWORDED.get(label, label) for label in labels] == published("flowers102")
     # ids from 0 that the public code took for bluebell, blue poppy, sunflower, goldenrod, ...
     assert [labels[number] for number in (2, 7, 4, 6, 10, 19)] == [
@@ -101,7 +103,7 @@ def test_flowers_of_each_label_have_their_published_name(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
-def test_awa2_columns_are_found_by_name(tmp_path: Path, lines) -> None:
+def test_awa2_columns_go_by_name(tmp_path: Path, lines) -> None:
     """The public code took column 15 from 0 for `big`; it is `small`."""
     classes, predicates = published("awa2_classes"), published("awa2_predicates")
     for name, texts in (("classes", classes), ("predicates", predicates)):
@@ -109,9 +111,9 @@ def test_awa2_columns_are_found_by_name(tmp_path: Path, lines) -> None:
     matrix = np.zeros((50, 85), dtype=int)
     matrix[classes.index("elephant"), 14] = matrix[classes.index("mouse"), 15] = 1
     lines(tmp_path / MATRIX, [" ".join(map(str, row)) for row in matrix])
-    found = class_predicates(tmp_path)
-    assert {name for name, values in found.items() if values["big"]} == {"elephant"}
-    assert {name for name, values in found.items() if values["small"]} == {"mouse"}
+    values_of = class_predicates(tmp_path)
+    assert {name for name, values in values_of.items() if values["big"]} == {"elephant"}
+    assert {name for name, values in values_of.items() if values["small"]} == {"mouse"}
 
 
 def test_eurosat_folders() -> None:

@@ -1,4 +1,4 @@
-"""COCO as the training pictures, and data sets that are evaluated on beside them."""
+"""COCO as the training images, and data sets that are evaluated on beside them."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from typer.testing import CliRunner
 
 from clipdiff.cli import app
 from clipdiff.config import check_config, load_config
-from clipdiff.settings import Data
+from clipdiff.config.model import Data
 from clipdiff.config.stages import PrepareSettings
 from clipdiff.data.captions import COLUMNS
-from clipdiff.data.prepare import coco_captions, prepare
-from clipdiff.demo.table import demo_captions
+from clipdiff.data.prepare import prepare
+from clipdiff.datasets.demo import Demo
 from clipdiff.errors import ConfigError, DataError
+from clipdiff.files import read_parquet
 from clipdiff.tasks.clip_score import ClipScore
 from clipdiff.tasks.measuring.splits import make_splits, read_captions
-from clipdiff.files import read_parquet
 
 EVALUATED = ("awa2", "cub200", "cifar100", "flowers102", "webdataset")
 
@@ -42,7 +42,7 @@ def data(tmp_path: Path, write) -> Data:
 def prepared(data: Data, tmp_path: Path) -> tuple[Path, Path]:
     """Captions and pairs of ``data``."""
     paths = tmp_path / "captions.parquet", tmp_path / "pairs.parquet"
-    prepare(PrepareSettings(data=data), coco_captions(data), *paths)
+    prepare(PrepareSettings(data=data), *paths)
     return paths
 
 
@@ -71,26 +71,25 @@ def test_each_set_is_judged_over_its_own_classes(prepared) -> None:
     assert coco.class_names == []
     assert set(coco.labels) == {-1}
     assert awa2.captions == [""] * 6
-    with pytest.raises(DataError, match="'awa2': 6 pictures have no caption, which clip_score"):
-        ClipScore(awa2, load_config("config.yaml").evaluate)
+    with pytest.raises(DataError, match="'awa2': 6 images have no caption, which clip_score"):
+        ClipScore().on(awa2, load_config("config.yaml").evaluate)
 
 
 def test_a_table_of_one_data_set_keeps_its_classes(tmp_path: Path) -> None:
-    small = {"train_images": 30, "validation_images": 20, "test_images": 20, "pairs": 50}
-    table = demo_captions(Data(source="demo", **small))
-    wanted = sorted(set(table["label"]))
+    table = Demo().captions({"train": 30, "validation": 20, "test": 20}, seed=0)
+    classes = sorted(set(table["label"]))
     for held in (table, table.assign(dataset="demo")):
         for split in make_splits(held, ["validation", "test_style"], tmp_path):
-            assert split.class_names == wanted
+            assert split.class_names == classes
             rows = table[table["split"] == split.name]
-            assert [wanted[label] for label in split.labels] == list(rows["label"])
+            assert [classes[label] for label in split.labels] == list(rows["label"])
 
 
 def test_the_demo_reads_as_before_but_for_the_data_set(tmp_path: Path) -> None:
     small = {"train_images": 30, "validation_images": 10, "test_images": 10, "pairs": 50}
     settings = PrepareSettings(data=Data(source="demo", **small))
-    table = demo_captions(settings.data)
-    prepare(settings, table, tmp_path / "c.parquet", tmp_path / "p.parquet")
+    table = Demo().captions(settings.data.counts, settings.data.seed)
+    prepare(settings, tmp_path / "c.parquet", tmp_path / "p.parquet")
     written = read_parquet(tmp_path / "c.parquet")
     assert set(written.pop("dataset")) == {"demo"}
     pd.testing.assert_frame_equal(written, table[list(written.columns)], check_dtype=False)
@@ -100,27 +99,29 @@ def test_a_split_name_that_is_taken(data: Data, tmp_path: Path) -> None:
     entry = {"test": {"kind": "awa2", "root": str(tmp_path / "awa2")}}
     settings = PrepareSettings(data=Data(**data.model_dump() | {"evaluation": entry}))
     with pytest.raises(DataError, match=r"data.evaluation.test: the captions have a split test"):
-        prepare(settings, coco_captions(data), tmp_path / "c", tmp_path / "p")
+        prepare(settings, tmp_path / "c", tmp_path / "p")
     assert not (tmp_path / "c").exists()
 
 
-def test_a_set_without_test_pictures(data: Data, tmp_path: Path, write) -> None:
+def test_a_set_without_test_images(data: Data, tmp_path: Path, write) -> None:
     write["folder"](tmp_path / "birds")
     (tmp_path / "birds/test").rename(tmp_path / "elsewhere")
     entry = {"birds": {"kind": "folder", "root": str(tmp_path / "birds")}}
     settings = PrepareSettings(data=Data(**data.model_dump() | {"evaluation": entry}))
-    with pytest.raises(DataError, match="birds: folder has no test pictures"):
-        prepare(settings, coco_captions(data), tmp_path / "c", tmp_path / "p")
+    with pytest.raises(DataError, match="birds: folder has no test images"):
+        prepare(settings, tmp_path / "c", tmp_path / "p")
 
 
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ({"source": "coco"}, "data.root: missing"),
-        (
-            {"evaluation": {"cifar10O": {"root": "x"}}},
-            "data.evaluation.cifar10O: no data set of that name (did you mean 'cifar10'?)",
-        ),
+        ({"source": "coco"}, "data.root: missing; expected the folder into which its archives"),
+        ({"source": "cifar10"}, "'cifar10' has no captions to train on; allowed: coco, demo, tab"),
+        ({"source": "table", "root": "x"}, "data.table: missing; expected the file with columns"),
+        ({"root": "x"}, "data.root: has no effect with data.source: demo; remove it"),
+        ({"evaluation": {"demo": {}}}, "data.evaluation.demo: 'demo' can't be evaluated on"),
+        ({"evaluation": {"cifar10O": {"root": "x"}}}, "data.evaluation.cifar10O.kind is missing"),
+        ({"evaluation": {"cifar10O": {"root": "x"}}}, "(did you mean 'cifar10'?)"),
         ({"evaluation": {"train": {"root": "x", "kind": "awa2"}}}, "the name is reserved"),
         ({"evaluation": {"awa2": {"rot": "x"}}}, "data.evaluation.awa2.rot: unknown key"),
         ({"evaluation": {"x": {"root": "x", "kind": "awa"}}}, "(did you mean 'awa2'?)"),

@@ -25,8 +25,8 @@ CIFAR10 = [
 ]  # fmt: skip
 
 
-def picture(path: Path, shade: int = 0) -> Path:
-    """Write a tiny picture."""
+def image(path: Path, shade: int = 0) -> Path:
+    """Write a tiny image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 6), (shade % 256, 0, 0)).save(path)
     return path
@@ -80,7 +80,7 @@ def write_coco(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts))
         for i in ids:
-            picture(root / f"{part}2017/{i:012d}.jpg", i)
+            image(root / f"{part}2017/{i:012d}.jpg", i)
 
 
 def write_awa2(root: Path) -> None:
@@ -96,7 +96,7 @@ def write_awa2(root: Path) -> None:
     lines(root / "testclasses.txt", ["mouse", "grizzly+bear"])
     for name in names:
         for number in range(10001, 10004):
-            picture(root / f"JPEGImages/{name}/{name}_{number}.jpg", number)
+            image(root / f"JPEGImages/{name}/{name}_{number}.jpg", number)
 
 
 def write_cub200(root: Path) -> None:
@@ -114,7 +114,7 @@ def write_cub200(root: Path) -> None:
     marks = [f"{i} 1 1 4 12.5" for i in numbered] + ["2 2 0 3 1.0", "2 3 1 3 0 2.0", "4 2 1 3 1.0"]
     lines(base / "attributes/image_attribute_labels.txt", marks)
     for name in names:
-        picture(base / "images" / name)
+        image(base / "images" / name)
 
 
 def write_cub_captions(root: Path) -> None:
@@ -161,7 +161,7 @@ def write_flowers102(root: Path) -> None:
     splits = {"trnid": [[1, 2]], "valid": [[4]], "tstid": [[8, 3, 5, 6, 7]]}
     savemat(root / "setid.mat", {k: np.array(v, dtype=np.uint16) for k, v in splits.items()})
     for number in range(1, 9):
-        picture(root / f"jpg/image_{number:05d}.jpg", number)
+        image(root / f"jpg/image_{number:05d}.jpg", number)
 
 
 def write_eurosat(root: Path) -> None:
@@ -170,7 +170,7 @@ def write_eurosat(root: Path) -> None:
         "PermanentCrop", "Residential", "River", "SeaLake",
     ):  # fmt: skip
         for number in range(1, 6):
-            picture(root / f"2750/{name}/{name}_{number}.jpg", number)
+            image(root / f"2750/{name}/{name}_{number}.jpg", number)
 
 
 def write_sun397(root: Path) -> None:
@@ -178,7 +178,7 @@ def write_sun397(root: Path) -> None:
     lines(root / "SUN397/ClassName.txt", names)
     for name in names:
         for number in range(10):
-            picture(root / f"SUN397{name}/sun_{number:02d}abc.jpg", number)
+            image(root / f"SUN397{name}/sun_{number:02d}abc.jpg", number)
 
 
 def write_food101(root: Path) -> None:
@@ -189,14 +189,14 @@ def write_food101(root: Path) -> None:
         lines(base / f"meta/{part}.txt", [f"{c}/{n}" for c in classes for n in numbers])
     for name in classes:
         for number in range(11):
-            picture(base / f"images/{name}/{number}.jpg", number)
+            image(base / f"images/{name}/{number}.jpg", number)
 
 
 def write_folder(root: Path) -> None:
     for split in ("train", "val", "test"):
         for name in ("red_fox", "owl"):
             for number in range(3):
-                picture(root / f"{split}/{name}/{number}.png", number)
+                image(root / f"{split}/{name}/{number}.png", number)
 
 
 def write_webdataset(root: Path) -> None:

@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 from clipdiff.config import load_config
-from clipdiff.settings import Data, SplitSettings
+from clipdiff.config.model import Data
 from clipdiff.config.stages import EmbedSettings, PrepareSettings, evaluate_settings
-from clipdiff.data.prepare import coco_captions, prepare
+from clipdiff.data.prepare import prepare
 from clipdiff.embed.embed import embed
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet
 from clipdiff.grid import PRETRAINED
+from clipdiff.settings import SplitSettings
 
-CLASSIFIED = {  # test pictures, classes
+CLASSIFIED = {  # test images, classes
     "awa2": (6, 2),
     "cub200": (6, 2),
     "cifar10": (12, 10),
@@ -40,7 +41,7 @@ def test_every_set_from_disk_to_metrics(tmp_path: Path, write) -> None:
         evaluation={name: {"root": str(tmp_path / name)} for name in CLASSIFIED},
     )
     captions, embeds = tmp_path / "captions.parquet", tmp_path / "embeds.safetensors"
-    prepare(PrepareSettings(data=data), coco_captions(data), captions, tmp_path / "pairs.parquet")
+    prepare(PrepareSettings(data=data), captions, tmp_path / "pairs.parquet")
     config = load_config("config.yaml")
     embed(EmbedSettings(clip=config.clip), captions, embeds)
     section = config.evaluate.model_copy(
