@@ -58,9 +58,9 @@ def _with_evaluation_sets(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     if len(parts) == 1:
         return parts[0]
     first = int(table["image_id"].max()) + 1
-    added = pd.concat(parts[1:], ignore_index=True)
-    added["image_id"] = range(first, first + len(added))
-    return pd.concat([parts[0], added[list(COLUMNS)]], ignore_index=True)
+    evaluation = pd.concat(parts[1:], ignore_index=True)
+    evaluation["image_id"] = range(first, first + len(evaluation))
+    return pd.concat([parts[0], evaluation[list(COLUMNS)]], ignore_index=True)
 
 
 def _evaluation_set(name: str, entry: DatasetEntry, data: Data) -> pd.DataFrame:
@@ -84,6 +84,6 @@ def _split_names(name: str) -> dict[str, str]:
 def _first_train_rows(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """Keep a random ``count`` of the train images and all others, in table order."""
     train = table[table["split"] == "train"]
-    kept = train if len(train) <= count else train.sample(count, random_state=seed)
-    keep = table["split"].ne("train") | table["image_id"].isin(kept["image_id"])
+    sample = train if len(train) <= count else train.sample(count, random_state=seed)
+    keep = table["split"].ne("train") | table["image_id"].isin(sample["image_id"])
     return table[keep].reset_index(drop=True)

@@ -99,7 +99,8 @@ def _record(
     try:
         facts = json.loads(sample[".json"]()) if ".json" in sample else {}
         lines = sample[".txt"]().decode().splitlines() if ".txt" in sample else []
-        captions = [line.strip() for line in lines if line.strip()] or [facts.get("caption")]
+        texts = [line.strip() for line in lines if line.strip()]
+        captions: list[str | None] = [*texts] or [facts.get("caption")]
         number = int(sample[".cls"]()) if ".cls" in sample else None
     except (ValueError, AttributeError) as error:
         raise DataError(f"{shard}, row {row}: its texts can't be read ({error})") from error

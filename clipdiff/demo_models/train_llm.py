@@ -72,9 +72,9 @@ def encode_causal(
     prompts, wholes = [], []
     for prompt, answer in rows:
         turns = [{"role": "user", "content": prompt}]
-        asked = tokenizer.apply_chat_template(turns, tokenize=False) if chat else prompt
-        prompts.append(asked)
-        wholes.append(f"{asked} {answer}{tokenizer.eos_token}")
+        question = tokenizer.apply_chat_template(turns, tokenize=False) if chat else prompt
+        prompts.append(question)
+        wholes.append(f"{question} {answer}{tokenizer.eos_token}")
     lengths = [len(ids) for ids in tokenizer(prompts).input_ids]
     whole = tokenizer(wholes, padding=True, padding_side="right", return_tensors="pt")
     labels = whole.input_ids.masked_fill(whole.attention_mask == 0, -100)
@@ -91,12 +91,12 @@ def encode_seq2seq(
     tokenizer: PreTrainedTokenizerFast, rows: list[tuple[str, str]]
 ) -> dict[str, Tensor]:
     """Encode prompts as encoder input and answers as decoder labels."""
-    asked = tokenizer([prompt for prompt, _ in rows], padding=True, return_tensors="pt")
+    question = tokenizer([prompt for prompt, _ in rows], padding=True, return_tensors="pt")
     answers = tokenizer([answer for _, answer in rows], padding=True, return_tensors="pt")
     labels = answers.input_ids.masked_fill(answers.attention_mask == 0, -100)
     return {
-        "input_ids": asked.input_ids,
-        "attention_mask": asked.attention_mask,
+        "input_ids": question.input_ids,
+        "attention_mask": question.attention_mask,
         "labels": labels,
     }
 
@@ -108,14 +108,14 @@ def encode_masked(
 
     The scaffold is the tail of the prompt, one token a word, so slots align from the right.
     """
-    asked = tokenizer([prompt for prompt, _ in rows], padding=False).input_ids
-    filled = tokenizer([answer for _, answer in rows], add_special_tokens=False).input_ids
+    question = tokenizer([prompt for prompt, _ in rows], padding=False).input_ids
+    fillings = tokenizer([answer for _, answer in rows], add_special_tokens=False).input_ids
     truth = []
-    for ids, answer in zip(asked, filled, strict=True):
+    for ids, answer in zip(question, fillings, strict=True):
         slots = [place for place, token in enumerate(ids) if token == tokenizer.mask_token_id]
         tail = slots[0] - _first_difference(ids[slots[0] - 1 :: -1], answer)
         truth.append(ids[:tail] + answer + [tokenizer.sep_token_id])
-    batch = tokenizer.pad({"input_ids": asked}, return_tensors="pt")
+    batch = tokenizer.pad({"input_ids": question}, return_tensors="pt")
     whole = tokenizer.pad({"input_ids": truth}, return_tensors="pt").input_ids
     is_slot = batch["input_ids"] == tokenizer.mask_token_id
     visible = is_slot & (torch.rand(is_slot.shape) < torch.rand(len(rows), 1) * 0.9)

@@ -34,8 +34,8 @@ def read_images(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
     table = read_parquet(captions, ("image_id", "image", "path"), optional=(), filters=filters)
     places = pd.Index(table["image_id"]).get_indexer(ids)
     if (places < 0).any():
-        lacking = ids[int((places < 0).argmax())]
-        raise DataError(f"{captions}: no image has image_id {lacking}; run `clipdiff prepare`")
+        absent = ids[int((places < 0).argmax())]
+        raise DataError(f"{captions}: no image has image_id {absent}; run `clipdiff prepare`")
     return table.iloc[places].set_axis(image_ids.index)
 
 

@@ -12,7 +12,7 @@ import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from clipdiff.errors import ModelError, did_you_mean
 from clipdiff.grid.layout import CLIP_CONFIG as CONFIG
