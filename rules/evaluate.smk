@@ -6,7 +6,7 @@ rule evaluate:
         written_texts,
     output:
         metrics=RESULTS.metrics(CELL),
-        items=RESULTS.items(CELL),
+        item_table=RESULTS.items(CELL),
     log:
         f"logs/evaluate/{CELL}.log",
     benchmark:
