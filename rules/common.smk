@@ -23,8 +23,9 @@ ROWS = list(dict.fromkeys(cell.row for cell in TRAINED))
 ASKED = sorted({entries.asked_llm(CONFIG, row) for row in entries.grid_rows(CONFIG)})
 
 # What decides numbers is a rule's params, and a change of it makes the rule's files again. How they
-# are computed, and where they lie, stands in the command beside it: no change of it ever does.
+# are computed, and where they lie, comes as the shell's array HOW: no change of it ever does.
 HOW = f"--results {shlex.quote(CONFIG.results)} --compute {shlex.quote(json.dumps(CONFIG.compute()))}"
+shell.prefix("HOW=({HOW}); ")
 
 
 wildcard_constraints:
