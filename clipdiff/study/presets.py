@@ -34,10 +34,10 @@ PRESETS = {
         about="The paper's setting: ViT-L-14, COCO captions, 499,500 pairs, real LLMs.",
         run=SLURM,
         first="""
-Before: `clipdiff data check` says which data sets to download, from where, and where to unpack them;
-`clipdiff estimate` what the run takes. The lines marked `EDIT` in `profiles/slurm/config.yaml` are
-your cluster's. Start with one cell: one name in `llms` and `losses`, one seed, and
-`controls: {rows: [], llm: llama2_13b_chat, seeds: []}`.
+Before: `clipdiff data check` says which data sets to download, from where, and where to unpack
+them; `clipdiff estimate` what the run takes. The lines marked `EDIT` in
+`profiles/slurm/config.yaml` are your cluster's. Start with one cell: one name in `llms` and
+`losses`, one seed, and `controls: {rows: [], llm: llama2_13b_chat, seeds: []}`.
 """,
     ),
     "own": Preset(

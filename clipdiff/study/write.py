@@ -76,7 +76,7 @@ def _filled(name: str, words: dict[str, str]) -> str:
 
 
 def _settings(start: Preset) -> str:
-    """Return a packaged configuration without the comments at its top, which speak of a checkout."""
+    """Return a packaged configuration without its first comments, which speak of a checkout."""
     lines = (workflow.FOLDER / start.config).read_text().splitlines(keepends=True)
     first = next(row for row, line in enumerate(lines) if not line.startswith("#"))
     return "".join(lines[first:])
