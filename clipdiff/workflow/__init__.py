@@ -7,5 +7,17 @@ included from.
 
 from pathlib import Path
 
+from clipdiff.provenance import installed_version
+
 FOLDER = Path(__file__).parent
 SNAKEFILE = str(FOLDER / "Snakefile")
+
+_own = (FOLDER / "Snakefile").resolve()
+_is_checkout = _own.parent != FOLDER.resolve()
+PIP_VARIABLES = {
+    "CLIPDIFF_REQUIREMENTS": str((FOLDER / "requirements.txt").resolve()),
+    "CLIPDIFF_PACKAGE": (
+        f"-e {_own.parent}" if _is_checkout else f"clipdiff=={installed_version('clipdiff')}"
+    ),
+}
+"""What ``envs/clipdiff.yaml`` installs: the pins, and this package."""

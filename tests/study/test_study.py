@@ -1,6 +1,7 @@
 """What ``clipdiff init`` writes: whole, valid, nothing overwritten; and that it plans."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from checkout import BIN, ROOT, planned
 
+from clipdiff import workflow
 from clipdiff.config import load_config, stages
 from clipdiff.config.entries import all_cells, grid_rows, trained_cells
 from clipdiff.errors import ConfigError
@@ -176,3 +178,23 @@ def clipdiff(
     """Run the command line."""
     command = [sys.executable, "-m", "clipdiff.cli", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_pip_fills_in_what_the_conda_environment_installs(tmp_path: Path) -> None:
+    environment = yaml.safe_load((workflow.FOLDER / "envs/clipdiff.yaml").read_text())
+    (tmp_path / "copied.txt").write_text("\n".join(environment["dependencies"][-1]["pip"]))
+    (tmp_path / "pins.txt").write_text("pytest\n")
+    values = {"CLIPDIFF_REQUIREMENTS": "pins.txt", "CLIPDIFF_PACKAGE": "no-such-package==1"}
+    assert set(values) == set(workflow.PIP_VARIABLES)
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*pip, "-r", "copied.txt"],
+        cwd=tmp_path,
+        env={**os.environ, **values},
+        capture_output=True,
+        text=True,
+    )
+    assert "(from -r pins.txt" in done.stdout
+    assert "No matching distribution found for no-such-package==1" in done.stderr
+    requirements, package = workflow.PIP_VARIABLES.values()
+    assert (requirements, package) == (str(ROOT / "requirements.txt"), f"-e {ROOT}")
