@@ -18,6 +18,7 @@ from clipdiff.cli import (
     filter,
     gather,
     generate,
+    init,
     prepare,
     prompt,
     questions,
@@ -58,7 +59,7 @@ def options(
     """Finetune CLIP on pairwise image differences: which LLM, which loss?"""
 
 
-for verb in (*STAGES, trace, export, check, estimate):
+for verb in (init, *STAGES, trace, export, check, estimate):
     app.command(_name(verb))(verb.command)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(data.app, name="data")
