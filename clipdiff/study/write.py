@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 from string import Template
 
-from clipdiff import workflow
+from clipdiff import __version__, workflow
 from clipdiff.config.schema import SCHEMA
 from clipdiff.errors import ConfigError, did_you_mean
 from clipdiff.files import written_whole
-from clipdiff.provenance import installed_version
 from clipdiff.study.presets import PRESETS, Preset
 
 TEMPLATE = Path(__file__).with_name("template")
@@ -33,7 +32,7 @@ def study_files(name: str, preset: str) -> dict[str, str]:
     words = {
         "name": name,
         "preset": preset,
-        "version": installed_version("clipdiff") or "(not installed)",
+        "version": __version__,
         "about": start.about,
         "run": start.run,
         "first": start.first,

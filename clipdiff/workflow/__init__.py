@@ -7,7 +7,7 @@ included from.
 
 from pathlib import Path
 
-from clipdiff.provenance import installed_version
+from clipdiff import __version__
 
 FOLDER = Path(__file__).parent
 SNAKEFILE = str(FOLDER / "Snakefile")
@@ -16,8 +16,6 @@ _own = (FOLDER / "Snakefile").resolve()
 _is_checkout = _own.parent != FOLDER.resolve()
 PIP_VARIABLES = {
     "CLIPDIFF_REQUIREMENTS": str((FOLDER / "requirements.txt").resolve()),
-    "CLIPDIFF_PACKAGE": (
-        f"-e {_own.parent}" if _is_checkout else f"clipdiff=={installed_version('clipdiff')}"
-    ),
+    "CLIPDIFF_PACKAGE": (f"-e {_own.parent}" if _is_checkout else f"clipdiff=={__version__}"),
 }
 """What ``envs/clipdiff.yaml`` installs: the pins, and this package."""
