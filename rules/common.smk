@@ -23,9 +23,13 @@ ROWS = list(dict.fromkeys(cell.row for cell in TRAINED))
 ASKED = sorted({entries.asked_llm(CONFIG, row) for row in entries.grid_rows(CONFIG)})
 
 # What decides numbers is a rule's params, and a change of it makes the rule's files again. How they
-# are computed, and where they lie, comes as the shell's array HOW: no change of it ever does.
-HOW = f"--results {shlex.quote(CONFIG.results)} --compute {shlex.quote(json.dumps(CONFIG.compute()))}"
-shell.prefix("HOW=({HOW}); ")
+# are computed, and where they lie, is in every job's environment: no change of it ever does.
+HOW = {
+    "CLIPDIFF_RESULTS": CONFIG.results,
+    "CLIPDIFF_COMPUTE": json.dumps(CONFIG.compute()),
+}
+EXPORTED = " ".join(f"{name}={shlex.quote(value)}" for name, value in HOW.items())
+shell.prefix("export {EXPORTED}; ")
 
 
 wildcard_constraints:

@@ -19,4 +19,4 @@ rule evaluate:
     message:
         "Evaluating {wildcards.llm}, {wildcards.loss}, seed {wildcards.seed}"
     shell:
-        "clipdiff evaluate --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff evaluate --settings {params.settings:q} 2> {log}"

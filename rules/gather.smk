@@ -44,4 +44,4 @@ rule gather:
     message:
         "Gathering all cells into tables, figures and the report"
     shell:
-        "clipdiff gather --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff gather --settings {params.settings:q} 2> {log}"

@@ -19,7 +19,7 @@ rule generate_part:
     message:
         "{wildcards.llm} writes how the images differ, part {wildcards.part}"
     shell:
-        "clipdiff generate --part {wildcards.part} --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff generate --part {wildcards.part} --settings {params.settings:q} 2> {log}"
 
 
 rule generate:
@@ -43,7 +43,7 @@ rule generate:
     message:
         "{wildcards.llm} writes how the images differ"
     shell:
-        "clipdiff generate --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff generate --settings {params.settings:q} 2> {log}"
 
 
 rule filter:
@@ -64,4 +64,4 @@ rule filter:
     message:
         "Filtering the texts of {wildcards.llm}"
     shell:
-        "clipdiff filter --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff filter --settings {params.settings:q} 2> {log}"

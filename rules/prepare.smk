@@ -13,7 +13,7 @@ rule prepare:
     message:
         "Reading images with captions, drawing pairs"
     shell:
-        "clipdiff prepare --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff prepare --settings {params.settings:q} 2> {log}"
 
 
 rule embed:
@@ -32,4 +32,4 @@ rule embed:
     message:
         "Embedding every image once"
     shell:
-        "clipdiff embed --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff embed --settings {params.settings:q} 2> {log}"

@@ -16,7 +16,7 @@ rule questions:
     message:
         "Choosing the classes and held-out images that LLMs are asked about"
     shell:
-        "clipdiff questions --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff questions --settings {params.settings:q} 2> {log}"
 
 
 rule answer:
@@ -35,7 +35,7 @@ rule answer:
     message:
         "{wildcards.llm} answers what the evaluation asks"
     shell:
-        "clipdiff generate --questions --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff generate --questions --settings {params.settings:q} 2> {log}"
 
 
 rule filter_answers:
@@ -55,4 +55,4 @@ rule filter_answers:
     message:
         "Filtering the answers of {wildcards.llm}"
     shell:
-        "clipdiff filter --questions --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "clipdiff filter --questions --settings {params.settings:q} 2> {log}"

@@ -23,4 +23,4 @@ rule train:
         "Finetuning on {wildcards.llm} with the {wildcards.loss} loss, seed {wildcards.seed}"
     # exec: a scheduler's SIGTERM would end the shell, and with it the job, before training has saved
     shell:
-        "exec {resources.launch} clipdiff train --settings {params.settings:q} \"${{HOW[@]}}\" 2> {log}"
+        "exec {resources.launch} clipdiff train --settings {params.settings:q} 2> {log}"

@@ -24,9 +24,13 @@ SettingsJson = Annotated[
 ]
 ComputeJson = Annotated[
     str | None,
-    typer.Option("--compute", help="How they are computed, as the workflow says it."),
+    typer.Option(
+        "--compute", envvar="CLIPDIFF_COMPUTE", help="How they are computed, as the workflow says."
+    ),
 ]
-ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of all results.")]
+ResultsFolder = Annotated[
+    Path, typer.Option("--results", envvar="CLIPDIFF_RESULTS", help="Folder of all results.")
+]
 CellText = Annotated[
     str | None,
     typer.Option("--cell", "--variant", help="One cell: bert/hinge/seed0, or pretrained."),

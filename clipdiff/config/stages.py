@@ -108,7 +108,7 @@ class FilterSettings(StageSettings):
 
     version: int = 2
     llm: str
-    answers: str | None
+    answers: str | None = None
     filter: Filter
     clip: Clip
     seed: int
