@@ -29,7 +29,7 @@ HOW = {
     "CLIPDIFF_COMPUTE": json.dumps(CONFIG.compute()),
 }
 EXPORTED = " ".join(f"{name}={shlex.quote(value)}" for name, value in HOW.items())
-shell.prefix("export {EXPORTED}; ")
+shell.prefix("set -euo pipefail; export {EXPORTED}; ")  # the first is Snakemake's own
 
 
 wildcard_constraints:
