@@ -1,6 +1,6 @@
 """CLIP-Score (Hessel 2021): 2.5 * max(cos, 0), with a frozen reference CLIP as the judge.
 
-The judge scores what a cell finds; scoring fixed captions on fixed pictures with a frozen judge
+The judge scores what a cell retrieves; scoring fixed captions on fixed images with a frozen judge
 would give every cell the same number.
 """
 
@@ -8,19 +8,22 @@ import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
+from pydantic import Field
 
-from clipdiff.settings import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.tasks.texts.attributes import NO_TEMPLATES, coded_attributes, load_templates
-from clipdiff.tasks.texts.difference_pairs import read_pair_differences
-from clipdiff.tasks.base import View
+from clipdiff.settings import Compute, Evaluate, Positive, Section
+from clipdiff.tasks.base import ItemText, Measure, TaskEntry, Validation, View
 from clipdiff.tasks.measuring.metrics import Items, Metric
 from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.texts.attributes import NO_TEMPLATES, coded_attributes, load_templates
+from clipdiff.tasks.texts.difference_pairs import questions_about_pairs, read_pair_differences
+from clipdiff.tasks.texts.evaluation_questions import EvaluationQuestion
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,159 @@ TASK = "clip_score"
 WEIGHT = 2.5
 
 
-def clip_score(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
+class Unclip(Section):
+    """The decoder that turns edited embeddings into images.
+
+    It fits the CLIP whose image embeddings it was trained on, and no other.
+    """
+
+    model: str = Field(
+        description="folder or hub name of a diffusers StableUnCLIPImg2ImgPipeline, trained on the "
+        "image embeddings of clip.model: stable-diffusion-2-1-unclip on ViT-H-14 "
+        "laion2b_s32b_b79k, its -small on ViT-L-14-quickgelu openai"
+    )
+    revision: str | None = Field(None, description="of a hub name: a commit, branch or tag")
+    edits: Positive = Field(50, description="the first so many of the split's edits")
+    steps: Positive = Field(20, description="denoising steps an image")
+    guidance: float = Field(10.0, ge=1, description="classifier-free guidance; 1 is none")
+    noise_level: int = Field(0, ge=0, description="noise on the embedding, of the decoder's steps")
+    shown: int = Field(12, ge=0, description="images kept to look at, a split and weights")
+
+    batch: Compute[Positive] = Field(
+        8, description="images decoded at once; changes numbers by rounding only"
+    )
+
+
+class ClipScore(TaskEntry):
+    """Retrieval, edit and own CLIP-Score, judged by the reference CLIP."""
+
+    task: ClassVar[str] = TASK
+    text_tables: ClassVar[frozenset[str]] = frozenset({"pair_differences"})
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure("retrieval", TASK, "retrieval", "CLIP-Score (retrieval)", "CLIP-Score", main=True),
+        Measure("retrieval_ref", TASK, "retrieval_ref", "RefCLIPScore (retrieval)", "CLIP-Score"),
+        Measure("edit", TASK, "edit", "CLIP-Score (edit)", "CLIP-Score of edits", main=True),
+        Measure(
+            "edit_unclip", TASK, "edit_unclip", "CLIP-Score (edit by unCLIP)", "CLIP-Score of edits"
+        ),
+    )
+
+    kind: Literal["clip_score"] = "clip_score"
+    score_prefix: str = Field("", description="text before a caption that is scored")
+    edits: Positive = Field(500, description="edit items a split")
+    unclip: Unclip | None = Field(
+        None,
+        description="edits are scored on images that unCLIP makes, too; null: retrieved ones only",
+    )
+
+    def on(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> "ClipScoreTask":
+        """Score the split's captions and edits."""
+        return ClipScoreTask(self, split, evaluate)
+
+    def questions(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> Iterator[EvaluationQuestion]:
+        """Ask about held-out pairs, whose texts are the edits where there are no templates."""
+        return questions_about_pairs(split, evaluate)
+
+
+class ClipScoreTask:
+    """CLIP-Scores of one split.
+
+    ``retrieval``: the cell's text tower retrieves an image of the split for each caption; the judge
+    scores the caption on it. ``retrieval_ref``: the RefCLIPScore of the same, whose reference is
+    the caption that the retrieved image has. ``edit``: the embedding of a caption plus that of a
+    text that says how a target differs from it retrieves an image; the judge scores the target's
+    caption on it. ``edit_unclip``: the same, on images that unCLIP makes of the first of these
+    embeddings. ``own``: the cell's own score of each caption on its own image.
+    """
+
+    def __init__(self, entry: ClipScore, split: Split, evaluate: Evaluate):
+        if "" in split.captions:
+            raise DataError(
+                f"{split.where}: {split.captions.count('')} images have no caption, which "
+                "clip_score needs; name its tasks without it in evaluate.per_split"
+            )
+        self.captions = split.captions
+        self.scored_texts = [entry.score_prefix + caption for caption in split.captions]
+        self.items = Items(ids=split.image_ids, image_id_1=split.image_ids)
+        self.edit_rows, self.edit_texts = choose_edits(split, evaluate, entry.edits)
+        sources, targets = split.image_ids[self.edit_rows].T
+        self.edit_items = Items(np.arange(len(sources)), sources, targets)
+        self.unclip = entry.unclip
+        self.seeds = image_seeds(split.name, len(sources), evaluate.seed)
+
+    def texts(self) -> list[str]:
+        """Captions as queries and as scored, and the edits."""
+        return [*self.captions, *self.scored_texts, *self.edit_texts]
+
+    def reference_texts(self) -> list[str]:
+        """Captions as scored."""
+        return self.scored_texts
+
+    def measure(self, view: View, reference: View) -> list[Metric]:
+        """Return retrieval, retrieval_ref, own and, where the split has attributes, the edits."""
+        queries = view.text_embeds.of(self.captions)
+        text_embeds = reference.text_embeds.of(self.scored_texts)
+        own = clip_score(view.text_embeds.of(self.scored_texts), view.image_embeds)
+        rows = retrieve(queries, view.image_embeds)
+        image_embeds = reference.image_embeds[rows]
+        scores = clip_score(text_embeds, image_embeds)
+        ref_scores = ref_clip_score(text_embeds, image_embeds, text_embeds[rows][:, None])
+        return [
+            Metric(TASK, "retrieval", _array(scores), self.items, kept=True),
+            Metric(TASK, "retrieval_ref", _array(ref_scores), self.items, kept=True),
+            *self._edits(queries, text_embeds, view, reference),
+            Metric(TASK, "own", _array(own), self.items, kept=True),
+        ]
+
+    def _edits(
+        self, queries: "Tensor", text_embeds: "Tensor", view: View, reference: View
+    ) -> Iterator[Metric]:
+        """Yield edit and, with a decoder, edit_unclip; nothing for a split without edits."""
+        if not self.edit_texts:
+            return
+        import torch
+        from torch.nn.functional import normalize
+
+        sources, targets = torch.from_numpy(self.edit_rows).T
+        edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
+        image_embeds = reference.image_embeds[retrieve(edited, view.image_embeds)]
+        scores = _array(clip_score(text_embeds[targets], image_embeds))
+        yield Metric(TASK, "edit", scores, self.edit_items, kept=True)
+        if self.unclip is not None and reference.paint is not None:
+            first = slice(self.unclip.edits)
+            painted = reference.paint(self.unclip, edited[first], self.seeds[first])
+            scores = _array(clip_score(text_embeds[targets[first]], painted.image_embeds))
+            legends = [self._legend(place, score) for place, score in enumerate(scores)]
+            sheet = list(zip(painted.images, legends, strict=True))[: self.unclip.shown]
+            items = self.edit_items.take(first)
+            yield Metric(TASK, "edit_unclip", scores, items, kept=True, sheet=sheet)
+
+    def _legend(self, place: int, score: float) -> str:
+        source, target = self.edit_rows[place]
+        text = self.edit_texts[place]
+        return f"{self.captions[source]}\n+ {text}\n= {self.captions[target]} ({score:.2f})"
+
+    def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
+        """Return each image's caption as scored; of an edit its caption and what is added to it."""
+        if not metric.startswith("edit"):
+            ids = self.items.ids.tolist()
+            texts = zip(ids, self.scored_texts, strict=True)
+            return {image_id: ItemText(text, (image_id,)) for image_id, text in texts}
+        sources, targets = self.edit_items.image_ids
+        return {
+            place: ItemText(
+                f"{self.captions[self.edit_rows[place, 0]]} + {text}",
+                (int(sources[place]), int(targets[place])),
+            )
+            for place, text in enumerate(self.edit_texts)
+        }
+
+
+def clip_score(text_embeds: "Tensor", image_embeds: "Tensor") -> "Tensor":
     """Return (N,) CLIP-Scores 2.5 * max(cos, 0) in [0, 2.5] (Hessel 2021, eq. 1).
 
     Args:
@@ -38,7 +193,9 @@ def clip_score(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
     return WEIGHT * (text_embeds * image_embeds).sum(1).clamp(min=0)
 
 
-def ref_clip_score(text_embeds: Tensor, image_embeds: Tensor, reference_embeds: Tensor) -> Tensor:
+def ref_clip_score(
+    text_embeds: "Tensor", image_embeds: "Tensor", reference_embeds: "Tensor"
+) -> "Tensor":
     """Return (N,) RefCLIPScores in [0, 5/3.5]: harmonic means (Hessel 2021, eq. 2).
 
     Of the CLIP-Score, and of the largest cosine with a reference caption, at least 0; 0 where
@@ -47,8 +204,10 @@ def ref_clip_score(text_embeds: Tensor, image_embeds: Tensor, reference_embeds: 
     Args:
         text_embeds: (N, D), L2-normalised.
         image_embeds: (N, D), L2-normalised, of the same CLIP.
-        reference_embeds: (N, R, D), L2-normalised: R captions known to be true of each picture.
+        reference_embeds: (N, R, D), L2-normalised: R captions that are true of each image.
     """
+    import torch
+
     scores = clip_score(text_embeds, image_embeds)
     cosines = torch.einsum("nd,nrd->nr", text_embeds, reference_embeds)
     nearest = cosines.amax(1).clamp(min=0)
@@ -56,133 +215,68 @@ def ref_clip_score(text_embeds: Tensor, image_embeds: Tensor, reference_embeds: 
     return torch.where(scores * nearest > 0, means, 0.0)
 
 
-class ClipScore:
-    """Retrieval, edit and own CLIP-Score of one split.
-
-    ``retrieval``: the cell's text tower finds a picture of the split for each caption; the judge
-    scores the caption on it. ``retrieval_ref``: the RefCLIPScore of the same, whose reference is
-    the caption that the found picture has. ``edit``: the embedding of a caption plus that of a
-    text that says how a target differs from it finds a picture; the judge scores the target's
-    caption on it. ``edit_unclip``: the same, on pictures that unCLIP makes of the first of these
-    embeddings. ``own``: the cell's own score of each caption on its own picture.
-    """
-
-    def __init__(self, split: Split, settings: Evaluate):
-        if "" in split.captions:
-            raise DataError(
-                f"{split.where}: {split.captions.count('')} pictures have no caption, which "
-                "clip_score needs; name its tasks without it in evaluate.per_split"
-            )
-        self.captions = split.captions
-        self.scored = [settings.score_prefix + caption for caption in split.captions]
-        self.items = Items(ids=split.image_ids, image_id_1=split.image_ids)
-        self.edit_rows, self.edit_texts = choose_edits(split, settings)
-        sources, targets = split.image_ids[self.edit_rows].T
-        self.edit_items = Items(np.arange(len(sources)), sources, targets)
-        self.unclip = settings.unclip
-        self.seeds = picture_seeds(split.name, len(sources), settings.seed)
-
-    def texts(self) -> list[str]:
-        """Captions as queries and as scored, and the edits."""
-        return [*self.captions, *self.scored, *self.edit_texts]
-
-    def reference_texts(self) -> list[str]:
-        """Captions as scored."""
-        return self.scored
-
-    def measure(self, view: View, reference: View) -> list[Metric]:
-        """Return retrieval, retrieval_ref, own and, where the split has attributes, the edits."""
-        queries = view.text_embeds.of(self.captions)
-        judged = reference.text_embeds.of(self.scored)
-        own = clip_score(view.text_embeds.of(self.scored), view.image_embeds)
-        rows = retrieve(queries, view.image_embeds)
-        found = reference.image_embeds[rows]
-        referred = ref_clip_score(judged, found, judged[rows][:, None])
-        metrics = [
-            Metric(TASK, "retrieval", _array(clip_score(judged, found)), self.items, kept=True),
-            Metric(TASK, "retrieval_ref", _array(referred), self.items, kept=True),
-        ]
-        if self.edit_texts:
-            sources, targets = torch.from_numpy(self.edit_rows).T
-            edited = normalize(queries[sources] + view.text_embeds.of(self.edit_texts), dim=1)
-            found = reference.image_embeds[retrieve(edited, view.image_embeds)]
-            scores = _array(clip_score(judged[targets], found))
-            metrics.append(Metric(TASK, "edit", scores, self.edit_items, kept=True))
-            metrics.extend(self._painted(edited, judged[targets], reference))
-        return [*metrics, Metric(TASK, "own", _array(own), self.items, kept=True)]
-
-    def _painted(self, edited: Tensor, judged: Tensor, reference: View) -> Iterator[Metric]:
-        """Yield edit_unclip, if unCLIP paints for the judge."""
-        if reference.paint is None:
-            return
-        first = slice(self.unclip.edits)
-        painted = reference.paint(edited[first], self.seeds[first])
-        scores = _array(clip_score(judged[first], painted.image_embeds))
-        edits = zip(self.edit_rows[first], self.edit_texts[first], scores, strict=True)
-        legends = [
-            f"{self.captions[source]}\n+ {text}\n= {self.captions[target]} ({score:.2f})"
-            for (source, target), text, score in edits
-        ]
-        shown = list(zip(painted.pictures, legends, strict=True))[: self.unclip.shown]
-        items = self.edit_items.take(first)
-        yield Metric(TASK, "edit_unclip", scores, items, kept=True, shown=shown)
-
-
-def retrieve(queries: Tensor, image_embeds: Tensor) -> Tensor:
-    """Return (N,) int64: the row of the picture (n, D) nearest to each query (N, D)."""
+def retrieve(queries: "Tensor", image_embeds: "Tensor") -> "Tensor":
+    """Return (N,) int64: the row of the image (n, D) nearest to each query (N, D)."""
     return (queries @ image_embeds.T).argmax(1)
 
 
-def choose_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
+def choose_edits(split: Split, evaluate: Evaluate, edits: int) -> tuple[np.ndarray, list[str]]:
     """Choose edits: pairs of a source and a target, and the text that leads from one to the other.
 
     They are those of ``evaluate.pair_differences`` where there are no templates. Else the
     attributes take turns: the target differs from its source in one of them, and in as few others
-    as the split's pictures allow.
+    as the split's images allow.
+
+    Args:
+        split: its images.
+        evaluate: templates, or the path of a table of texts; and the seed.
+        edits: most edits.
 
     Returns:
         Rows (N, 2) int64 of sources and targets in the split, and N texts that say how the
         target ("the first") differs from the source ("the second"); none for a split without
         attributes and written texts.
     """
-    if settings.templates == NO_TEMPLATES and settings.pair_differences:
-        return _written_edits(split, settings)
-    templates = load_templates(settings.templates).values()
-    if not any(split.attributes) and all(known.classes is None for known in templates):
+    if evaluate.templates == NO_TEMPLATES and evaluate.pair_differences:
+        return _written_edits(split, evaluate, Path(evaluate.pair_differences), edits)
+    templates = load_templates(evaluate.templates).values()
+    if not any(split.attributes) and all(each.classes is None for each in templates):
         log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
         return np.empty((0, 2), dtype=np.int64), []
-    attributes = list(coded_attributes(settings.templates, split).values())
+    attributes = list(coded_attributes(evaluate.templates, split).values())
     codes = np.array([coded.codes for coded in attributes])  # (A, n)
-    rng = _generator(split, settings)
-    rounds = -(-settings.edits // len(split.rows))
+    rng = _generator(split, evaluate)
+    rounds = -(-edits // len(split.rows))
     sources = np.concatenate([rng.permutation(len(split.rows)) for _ in range(rounds)])
     pairs, texts = [], []
-    for turn, source in enumerate(sources[: settings.edits]):
+    for turn, source in enumerate(sources[:edits]):
         differ = _differing(codes, source)  # (A, n)
         counts = np.where(differ[turn % len(codes)], differ.sum(0), len(codes) + 1)
         if counts.min() > len(codes):
             continue
         target = rng.choice(np.flatnonzero(counts == counts.min()))
-        changed = [known for known, row in zip(attributes, differ, strict=True) if row[target]]
+        changes = [coded for coded, row in zip(attributes, differ, strict=True) if row[target]]
         pairs.append((source, target))
-        texts.append(" ".join(known.describe(target, source) for known in changed))
+        texts.append(" ".join(coded.describe(target, source) for coded in changes))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
 
 
-def _written_edits(split: Split, settings: Evaluate) -> tuple[np.ndarray, list[str]]:
-    texts = read_pair_differences(Path(settings.pair_differences), split)
-    chosen = _generator(split, settings).permutation(sorted(texts))[: settings.edits]
-    targets, sources = chosen.T
-    return np.stack([sources, targets], axis=1), [texts[pair] for pair in map(tuple, chosen)]
+def _written_edits(
+    split: Split, evaluate: Evaluate, path: Path, edits: int
+) -> tuple[np.ndarray, list[str]]:
+    texts = read_pair_differences(path, split)
+    pairs = _generator(split, evaluate).permutation(sorted(texts))[:edits]
+    targets, sources = pairs.T
+    return np.stack([sources, targets], axis=1), [texts[i, j] for i, j in pairs.tolist()]
 
 
-def _generator(split: Split, settings: Evaluate) -> np.random.Generator:
-    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
+def _generator(split: Split, evaluate: Evaluate) -> np.random.Generator:
+    stream = [evaluate.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
     return np.random.default_rng(stream)
 
 
-def picture_seeds(split: str, count: int, seed: int) -> list[int]:
-    """Return a random seed for the picture of each edit: every cell's are the same."""
+def image_seeds(split: str, count: int, seed: int) -> list[int]:
+    """Return a random seed for the image of each edit: every cell's are the same."""
     stream = [seed % 2**32, zlib.crc32(split.encode()), zlib.crc32(b"unclip")]
     return [
         int(np.random.SeedSequence([*stream, item]).generate_state(1, np.uint64)[0])
@@ -191,10 +285,10 @@ def picture_seeds(split: str, count: int, seed: int) -> list[int]:
 
 
 def _differing(codes: np.ndarray, source: int) -> np.ndarray:
-    """Return (A, n) bool: where a picture is known to differ from the source."""
+    """Return (A, n) bool: where an image has another value than the source, as far as is told."""
     own = codes[:, source, None]
     return (codes != own) & ~np.isnan(codes) & ~np.isnan(own)
 
 
-def _array(scores: Tensor) -> np.ndarray:
+def _array(scores: "Tensor") -> np.ndarray:
     return scores.double().numpy()

@@ -1,26 +1,71 @@
 """Difference-based classification (Sam et al. 2025): does a text point along its difference?
 
-For a pair of pictures (i, j) that differ in an attribute, and the text c that truly says how, the
+For a pair of images (i, j) that differ in an attribute, and the text c that truly says how, the
 pair is right if <e_c, x_i - x_j> > 0. An exact 0 (equal embeddings) counts one half: a model
 that can't tell is at chance, not below it.
 """
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
 import numpy as np
-from torch import Tensor
 
 from clipdiff.settings import Evaluate
-from clipdiff.tasks.texts.difference_pairs import AttributePairs, difference_pairs
-from clipdiff.tasks.base import View
+from clipdiff.tasks.base import ItemText, Measure, TaskEntry, Validation, View
 from clipdiff.tasks.measuring.metrics import Items, Metric, stderr_over_draws
 from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.texts.difference_pairs import (
+    AttributePairs,
+    difference_pairs,
+    questions_about_pairs,
+)
+from clipdiff.tasks.texts.evaluation_questions import EvaluationQuestion
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TASK = "difference"
+MEAN = "mean"
 
 
-class DifferenceClassification:
+class DifferenceClassification(TaskEntry):
     """Difference accuracy of every attribute of the templates, of written texts, and their mean."""
 
-    def __init__(self, split: Split, settings: Evaluate):
+    task: ClassVar[str] = TASK
+    text_tables: ClassVar[frozenset[str]] = frozenset({"pair_differences"})
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure(
+            "difference",
+            f"{TASK}/{MEAN}",
+            "accuracy",
+            "Difference accuracy",
+            "Accuracy",
+            main=True,
+            grouped=True,
+        ),
+    )
+
+    kind: Literal["difference_classification"] = "difference_classification"
+
+    def on(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> "DifferenceClassificationTask":
+        """Draw pairs of the split's images."""
+        return DifferenceClassificationTask(split, evaluate)
+
+    def questions(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> Iterator[EvaluationQuestion]:
+        """Ask about held-out pairs, for the task ``written``."""
+        return questions_about_pairs(split, evaluate)
+
+
+class DifferenceClassificationTask:
+    """The pairs of one split, by attribute."""
+
+    def __init__(self, split: Split, evaluate: Evaluate):
         self.split = split
-        self.attributes = difference_pairs(split, settings)
+        self.attributes = difference_pairs(split, evaluate)
 
     def texts(self) -> list[str]:
         """The true and the swapped text of every pair."""
@@ -38,7 +83,7 @@ class DifferenceClassification:
         metrics = []
         for pairs, values in zip(self.attributes, outcomes, strict=True):
             metrics += self._metrics(pairs.name, [pairs], [values])
-        return metrics + self._metrics("mean", self.attributes, outcomes)
+        return metrics + self._metrics(MEAN, self.attributes, outcomes)
 
     def _metrics(
         self, name: str, parts: list[AttributePairs], outcomes: list[dict[str, np.ndarray]]
@@ -54,7 +99,7 @@ class DifferenceClassification:
             values = np.concatenate([part[metric] for part in outcomes])
             metrics.append(
                 Metric(
-                    f"difference/{name}",
+                    f"{TASK}/{name}",
                     metric,
                     values,
                     items,
@@ -64,6 +109,18 @@ class DifferenceClassification:
                 )
             )
         return metrics
+
+    def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
+        """Return the true text of each pair."""
+        name = task.removeprefix(f"{TASK}/")
+        parts = [pairs for pairs in self.attributes if name in (pairs.name, MEAN)]
+        texts = [text for pairs in parts for text in pairs.true_texts]
+        rows = np.concatenate([pairs.pair_rows for pairs in parts])
+        ids = self.split.image_ids[rows].tolist()
+        return {
+            place: ItemText(text, tuple(pair))
+            for place, (text, pair) in enumerate(zip(texts, ids, strict=True))
+        }
 
 
 def pair_outcomes(pairs: AttributePairs, view: View) -> dict[str, np.ndarray]:
@@ -102,5 +159,5 @@ def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (low + high) / (2.0 * len(others))
 
 
-def _dots(text_embeds: Tensor, differences: Tensor) -> np.ndarray:
+def _dots(text_embeds: "Tensor", differences: "Tensor") -> np.ndarray:
     return (text_embeds * differences).sum(1).double().numpy()

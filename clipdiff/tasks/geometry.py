@@ -4,43 +4,80 @@ For classes a and b with prompts t_a, t_b, and the text e_ab that says how a dif
 """
 
 import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from pydantic import Field
 
-from clipdiff.settings import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.tasks.texts.class_texts import ClassTexts
-from clipdiff.tasks.texts.class_prompts import class_embeds, class_prompts
-from clipdiff.tasks.base import View
+from clipdiff.settings import LLM_TEXTS, Evaluate, Positive
+from clipdiff.tasks.base import ItemText, Measure, TaskEntry, Validation, View
 from clipdiff.tasks.measuring.metrics import Items, Metric
-from clipdiff.tasks.measuring.splits import Split
-from clipdiff.tasks.zero_shot import labelled_rows
+from clipdiff.tasks.measuring.splits import Split, labelled_rows
+from clipdiff.tasks.texts.class_prompts import class_embeds, class_prompts
+from clipdiff.tasks.texts.class_texts import ClassTexts
+from clipdiff.tasks.texts.evaluation_questions import EvaluationQuestion, about_classes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TASK = "geometry"
 
 
-class Geometry:
+class Geometry(TaskEntry):
+    """Directions and analogies of the texts of pairs of classes."""
+
+    task: ClassVar[str] = TASK
+    text_tables: ClassVar[frozenset[str]] = frozenset({"class_differences"})
+    asks_by: ClassVar[frozenset[str]] = frozenset({"class_pairs"})
+    items_are_classes: ClassVar[bool] = True
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure("direction", TASK, "direction", "Direction of class texts", "Geometry"),
+        Measure("analogy", TASK, "analogy", "Analogy of class texts", "Geometry"),
+    )
+
+    kind: Literal["geometry"] = "geometry"
+    class_pairs: Positive = Field(500, description="pairs of classes a split")
+
+    def on(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> "GeometryTask":
+        """Draw pairs of the split's classes."""
+        return GeometryTask(self, split, evaluate)
+
+    def questions(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> Iterator[EvaluationQuestion]:
+        """Ask about pairs of classes, and then about the same in the other order."""
+        if evaluate.class_differences != LLM_TEXTS:
+            return
+        labels = np.unique(split.labels[labelled_rows(split, TASK)])
+        pairs = pairs_in_random_order(labels, split, evaluate)[: self.class_pairs].tolist()
+        for first, second in pairs:
+            yield about_classes(split, first, second)
+        for first, second in pairs:
+            yield about_classes(split, second, first)
+
+
+class GeometryTask:
     """Cosines and analogies over pairs of classes, each pair in one order drawn at random.
 
     ``cosine`` is of e_ab with t_a - t_b, ``cosine_reverse`` of the reverse text e_ba with the
     same; ``direction``: the first is the larger, chance 0.5; ``analogy``: of all class prompts but
     t_b, that nearest to t_b + e_ab is t_a, chance 1 / (C - 1). A pair of which an LLM wrote nothing
     of use counts as such: cosines 0, direction one half, no analogy; so the pairs are the same
-    whoever writes. Items rest on two classes, not on pictures: intervals are by resampling
+    whoever writes. Items rest on two classes, not on images: intervals are by resampling
     classes, whose ids stand in the items' image columns.
     """
 
-    def __init__(self, split: Split, settings: Evaluate):
+    def __init__(self, entry: Geometry, split: Split, evaluate: Evaluate):
         labels = np.unique(split.labels[labelled_rows(split, TASK)])
-        self.classes = len(split.class_names)
-        self.prompts = class_prompts(settings.prompt, split.class_names)
-        self.pairs, self.true_texts, self.reverse_texts = _draw_pairs(labels, split, settings)
+        self.class_names = split.class_names
+        self.prompts = class_prompts(evaluate.prompt, split.class_names)
+        most = entry.class_pairs
+        self.pairs, self.true_texts, self.reverse_texts = _draw_pairs(labels, split, evaluate, most)
         self.items = Items(np.arange(len(self.pairs)), *self.pairs.T)
-        both = zip(self.true_texts, self.reverse_texts, strict=True)
-        self.unsaid = torch.tensor([not (text and reverse) for text, reverse in both])
 
     def texts(self) -> list[str]:
         """All prompts of each class, and each pair's text and its reverse."""
@@ -52,19 +89,23 @@ class Geometry:
 
     def measure(self, view: View, reference: View) -> list[Metric]:
         """Return cosine, cosine_reverse, direction and analogy."""
-        prompts = class_embeds(view.text_embeds.of(self.prompts), self.classes)  # (C, D)
+        import torch
+        from torch.nn.functional import cosine_similarity
+
+        prompts = class_embeds(view.text_embeds.of(self.prompts), len(self.class_names))  # (C, D)
         first, second = torch.from_numpy(self.pairs).T
         texts = view.text_embeds.of(self.true_texts)  # (P, D)
         differences = prompts[first] - prompts[second]
         true = cosine_similarity(texts, differences)
         reverse = cosine_similarity(view.text_embeds.of(self.reverse_texts), differences)
-        found = analogies(prompts, texts, second)
-        true, reverse = (cosine.masked_fill(self.unsaid, 0.0) for cosine in (true, reverse))
+        both = zip(self.true_texts, self.reverse_texts, strict=True)
+        unsaid = torch.tensor([not (text and other) for text, other in both])
+        true, reverse = (cosine.masked_fill(unsaid, 0.0) for cosine in (true, reverse))
         outcomes = {
             "cosine": true,
             "cosine_reverse": reverse,
             "direction": (true > reverse) + 0.5 * (true == reverse),
-            "analogy": (found == first) & ~self.unsaid,
+            "analogy": (analogies(prompts, texts, second) == first) & ~unsaid,
         }
         return [
             Metric(
@@ -78,8 +119,21 @@ class Geometry:
             for name, values in outcomes.items()
         ]
 
+    def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
+        """Return the text of each pair of classes."""
+        return {
+            place: ItemText(
+                text or "(the LLM wrote nothing of use)",
+                tuple(pair),
+                tuple(self.class_names[each] for each in pair),
+            )
+            for place, (text, pair) in enumerate(
+                zip(self.true_texts, self.pairs.tolist(), strict=True)
+            )
+        }
 
-def analogies(prompts: Tensor, texts: Tensor, second: Tensor) -> Tensor:
+
+def analogies(prompts: "Tensor", texts: "Tensor", second: "Tensor") -> "Tensor":
     """Return (P,) int64: the class nearest to t_b + e_ab, b itself left out.
 
     Args:
@@ -87,33 +141,29 @@ def analogies(prompts: Tensor, texts: Tensor, second: Tensor) -> Tensor:
         texts: (P, D) difference texts e_ab, L2-normalised.
         second: (P,) int64 class ids b.
     """
+    import torch
+
     nearness = (prompts[second] + texts) @ prompts.T  # (P, C)
     nearness[torch.arange(len(second)), second] = -torch.inf
     return nearness.argmax(1)
 
 
-def classes_to_compare(split: Split, settings: Evaluate) -> np.ndarray:
-    """Return (P, 2) int64 pairs of class ids, each in one order, that an LLM is asked about."""
-    labels = np.unique(split.labels[labelled_rows(split, TASK)])
-    return pairs_in_random_order(labels, split, settings)[: settings.class_pairs]
-
-
-def pairs_in_random_order(labels: np.ndarray, split: Split, settings: Evaluate) -> np.ndarray:
+def pairs_in_random_order(labels: np.ndarray, split: Split, evaluate: Evaluate) -> np.ndarray:
     """Return all (P, 2) pairs of some class ids, each in one order, in an order of the seed."""
-    stream = [settings.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(TASK.encode())]
+    stream = [evaluate.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(TASK.encode())]
     rng = np.random.default_rng(stream)
     pairs = labels[np.stack(np.triu_indices(len(labels), 1), axis=1)]
     return rng.permuted(rng.permutation(pairs), axis=1)
 
 
 def _draw_pairs(
-    labels: np.ndarray, split: Split, settings: Evaluate
+    labels: np.ndarray, split: Split, evaluate: Evaluate, most: int
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Return (P, 2) int64 class ids, and the texts of each pair in its order and reversed."""
-    texts = ClassTexts(split, settings)
+    texts = ClassTexts(split, evaluate)
     pairs, true_texts, reverse_texts = [], [], []
-    for first, second in pairs_in_random_order(labels, split, settings):
-        if len(pairs) == settings.class_pairs:
+    for first, second in pairs_in_random_order(labels, split, evaluate):
+        if len(pairs) == most:
             break
         text, reverse = texts.of(first, second), texts.of(second, first)
         if text is not None and reverse is not None:
@@ -122,7 +172,7 @@ def _draw_pairs(
             reverse_texts.append(reverse)
     if not pairs:
         raise DataError(
-            f"{split.where}: no text tells two classes apart; add an attribute that all pictures "
+            f"{split.where}: no text tells two classes apart; add an attribute that all images "
             "of a class share to evaluate.templates, name texts by evaluate.class_differences, or "
             "leave geometry out of evaluate.tasks"
         )

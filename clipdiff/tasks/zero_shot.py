@@ -1,36 +1,53 @@
-"""Zero-shot classification of pictures by the nearest class prompt (Radford 2021, 3.1)."""
+"""Zero-shot classification of images by the nearest class prompt (Radford 2021, 3.1)."""
 
-from statistics import NormalDist
+from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 
 from clipdiff.settings import Evaluate
-from clipdiff.errors import DataError
-from clipdiff.tasks.texts.class_prompts import class_embeds, class_prompts
-from clipdiff.tasks.base import View
-from clipdiff.tasks.measuring.metrics import Items, Metric
-from clipdiff.tasks.measuring.splits import Split
 from clipdiff.stats.bootstrap import Interval
+from clipdiff.tasks.base import ItemText, Measure, TaskEntry, Validation, View
+from clipdiff.tasks.measuring.metrics import Items, Metric
+from clipdiff.tasks.measuring.splits import Split, labelled_rows
+from clipdiff.tasks.texts.class_prompts import class_embeds, class_prompts
 
 TASK = "zero_shot"
 TOP = 5
 
 
-class ZeroShot:
-    """Zero-shot accuracy over all classes of the captions table.
+class ZeroShot(TaskEntry):
+    """Zero-shot accuracy over all classes of the captions table."""
 
-    Pictures without a label are left out. ``mean_per_class_recall`` and ``worst_class_recall``
-    are over the classes that the split shows.
+    task: ClassVar[str] = TASK
+    measures: ClassVar[tuple[Measure, ...]] = (
+        Measure(
+            "zero_shot", TASK, "acc1", "Zero-shot acc1", "Accuracy", main=True, independent=True
+        ),
+    )
+
+    kind: Literal["zero_shot"] = "zero_shot"
+
+    def on(
+        self, split: Split, evaluate: Evaluate, validation: Validation | None = None
+    ) -> "ZeroShotTask":
+        """Classify the split's labelled images."""
+        return ZeroShotTask(split, evaluate)
+
+
+class ZeroShotTask:
+    """Zero-shot accuracy on one split.
+
+    Images without a label are left out. ``mean_per_class_recall`` and ``worst_class_recall`` are
+    over the classes that the split has images of.
     """
 
-    def __init__(self, split: Split, settings: Evaluate):
+    def __init__(self, split: Split, evaluate: Evaluate):
         self.rows = labelled_rows(split, TASK)
         self.labels = split.labels[self.rows]
         self.items = Items(ids=split.image_ids[self.rows], image_id_1=split.image_ids[self.rows])
-        self.prompts = class_prompts(settings.prompt, split.class_names)
+        self.prompts = class_prompts(evaluate.prompt, split.class_names)
         self.classes = len(split.class_names)
-        self.confidence = settings.confidence
+        self.confidence = evaluate.confidence
 
     def texts(self) -> list[str]:
         """All prompts of each class."""
@@ -42,6 +59,8 @@ class ZeroShot:
 
     def measure(self, view: View, reference: View) -> list[Metric]:
         """Return acc1, acc5, mean_per_class_recall and worst_class_recall."""
+        import torch
+
         classifier = class_embeds(view.text_embeds.of(self.prompts), self.classes)  # (C, D)
         logits = view.image_embeds[self.rows] @ classifier.T  # (n, C)
         best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
@@ -62,28 +81,21 @@ class ZeroShot:
             ),
         ]
 
-
-def labelled_rows(split: Split, task: str) -> np.ndarray:
-    """Return (n,) int64: the pictures of a split that have a label.
-
-    Raises:
-        DataError: there is none, or there are fewer than two classes.
-    """
-    rows = np.flatnonzero(split.labels >= 0)
-    if not len(rows) or len(split.class_names) < 2:
-        raise DataError(
-            f"{split.where}: {len(rows)} labelled pictures and {len(split.class_names)} classes; "
-            f"{task} needs labels of at least 2 classes: fill the label column, or leave {task} "
-            "out of evaluate.tasks or of the split's own in evaluate.per_split"
-        )
-    return rows
+    def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
+        """Return of each image the prompt of its own class, the first of several."""
+        templates = len(self.prompts) // self.classes
+        labels = zip(self.items.ids.tolist(), self.labels, strict=True)
+        return {
+            image_id: ItemText(self.prompts[label * templates], (image_id,))
+            for image_id, label in labels
+        }
 
 
 def worst_class(hits: np.ndarray, labels: np.ndarray) -> int:
-    """Return the class of the lowest recall: the one with most pictures where several tie.
+    """Return the class of the lowest recall: the one with most images where several tie.
 
     Args:
-        hits: (n,) float64, 1 where the picture's class came first.
+        hits: (n,) float64, 1 where the image's class came first.
         labels: (n,) int64 class ids.
     """
     classes, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -96,10 +108,14 @@ def wilson_interval(hits: np.ndarray, confidence: float) -> Interval:
 
     It is the interval of this class alone: that the class was picked for being the worst is not
     in it.
+
+    Args:
+        hits: (n,) float64, 0 or 1.
+        confidence: nominal coverage, 0 to 1.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     share, count = float(hits.mean()), len(hits)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * ((share * (1 - share) + z**2 / (4 * count)) / count) ** 0.5
+    low, high = proportion_confint(hits.sum(), count, alpha=1 - confidence, method="wilson")
     stderr = (share * (1 - share) / count) ** 0.5
-    return Interval(stderr=stderr, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    return Interval(stderr=stderr, low=max(0.0, float(low)), high=min(1.0, float(high)))

@@ -16,12 +16,17 @@ class Items:
     """The items that a metric is a mean over; the same in every cell.
 
     ``ids`` (N,) int64 tell items of one task and split apart; ``image_id_1`` and ``image_id_2``
-    (N,) int64 are the pictures an item rests on (the second None for one-picture items).
+    (N,) int64 are the images an item rests on (the second None for one-image items).
     """
 
     ids: np.ndarray
     image_id_1: np.ndarray
     image_id_2: np.ndarray | None = None
+
+    @property
+    def image_ids(self) -> tuple[np.ndarray, ...]:
+        """The images, (N,) int64 each: one an item, or two."""
+        return tuple(ids for ids in (self.image_id_1, self.image_id_2) if ids is not None)
 
     def take(self, rows: np.ndarray | slice) -> "Items":
         """Return some of the items."""
@@ -34,7 +39,7 @@ class Metric:
     """One metric of one task: the mean of its items' values, or of its groups' means.
 
     ``kept``: the items go into the items file. ``stderr`` and ``interval``, where a task knows
-    better, stand in for the bootstrap's. ``shown`` are pictures to look at, with their captions.
+    better, stand in for the bootstrap's. ``sheet`` are images to look at, with their legends.
     """
 
     task: str
@@ -46,7 +51,7 @@ class Metric:
     stderr: float | None = None
     interval: Interval | None = None
     higher_is_better: bool = True
-    shown: Sequence[tuple[Image, str]] = ()
+    sheet: Sequence[tuple[Image, str]] = ()
 
     @property
     def value(self) -> float:
@@ -71,15 +76,15 @@ def stderr_over_draws(
     return float(np.std(means, ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
 
 
-def metric_row(metric: Metric, split: str, weights: str, settings: Evaluate) -> dict[str, object]:
+def metric_row(metric: Metric, split: str, weights: str, evaluate: Evaluate) -> dict[str, object]:
     """Return one row of the metrics file, with its interval."""
     interval = metric.interval or image_bootstrap(
         metric.values,
         metric.items.image_id_1,
         metric.items.image_id_2,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
+        resamples=evaluate.resamples,
+        confidence=evaluate.confidence,
+        seed=evaluate.seed,
         groups=metric.groups,
     )
     return {

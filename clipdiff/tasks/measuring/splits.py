@@ -1,4 +1,4 @@
-"""The pictures of one evaluated split, as every task sees them."""
+"""The images of one evaluated split, as every task sees them."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Split:
     """One split of ``data/captions.parquet``, in its order.
 
     ``rows`` (n,) are its rows of the file; ``labels`` are class ids into ``class_names``, -1 for
-    a picture without one; ``attributes`` are empty for a picture without any.
+    an image without one; ``attributes`` are empty for an image without any.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Split:
     attributes: list[dict[str, Any]]
 
     def values(self, attribute: str) -> list[Any]:
-        """Return one attribute of every picture, None where it lacks it."""
+        """Return one attribute of every image, None where it lacks it."""
         return [row.get(attribute) for row in self.attributes]
 
 
 def read_captions(path: Path) -> pd.DataFrame:
-    """Read the captions table, without its pictures.
+    """Read the captions table, without its images.
 
     Raises:
         DataError: it is missing, truncated or lacks a column.
@@ -49,20 +49,20 @@ def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[S
     """Cut the evaluated splits out of the captions table.
 
     Classes are the sorted distinct labels of a split's data set (column ``dataset``; a table
-    without it is one), so that all its splits are judged over the same ones.
+    without it is one), so that all its splits have the same ones.
 
     Raises:
-        DataError: a split has no picture, or an attributes cell is no JSON object.
+        DataError: a split has no image, or an attributes cell is no JSON object.
     """
     sets = table["dataset"].astype(str) if "dataset" in table else pd.Series("", table.index)
     splits = []
     for name in names:
         rows = np.flatnonzero((table["split"] == name).to_numpy())
         if not len(rows):
-            known = [str(split) for split in table["split"].unique()]
+            there = [str(split) for split in table["split"].unique()]
             raise DataError(
-                f"{path}: no picture has split '{name}'{did_you_mean(name, known)}; "
-                f"evaluate.splits can name: {', '.join(known)}"
+                f"{path}: no image has split '{name}'{did_you_mean(name, there)}; "
+                f"evaluate.splits can name: {', '.join(there)}"
             )
         part = table.iloc[rows]
         labels = table["label"][sets.isin(sets.iloc[rows])].dropna().astype(str)
@@ -82,6 +82,26 @@ def make_splits(table: pd.DataFrame, names: Sequence[str], path: Path) -> list[S
             )
         )
     return splits
+
+
+def labelled_rows(split: Split, task: str) -> np.ndarray:
+    """Return (n,) int64: the images of a split that have a label.
+
+    Args:
+        split: its images.
+        task: which needs them, for the error.
+
+    Raises:
+        DataError: there is none, or there are fewer than two classes.
+    """
+    rows = np.flatnonzero(split.labels >= 0)
+    if not len(rows) or len(split.class_names) < 2:
+        raise DataError(
+            f"{split.where}: {len(rows)} labelled images and {len(split.class_names)} classes; "
+            f"{task} needs labels of at least 2 classes: fill the label column, or leave {task} "
+            "out of evaluate.tasks or of the split's own in evaluate.per_split"
+        )
+    return rows
 
 
 def _attributes(row: Any, text: Any, path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Attributes that two pictures can differ in, and the text that states a difference.
+"""Attributes that two images can differ in, and the text that states a difference.
 
-The texts are data: ``templates/NAME.yaml``, or a file of the user's. A picture's value is that of
-the attributes column, or, where the file says so, its class's. Classes are found by name, never by
+The texts are data: ``templates/NAME.yaml``, or a file of the user's. An image's value is that of
+the attributes column, or, where the file says so, its class's. Classes go by name, never by
 number: data sets differ in what they number from where.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from clipdiff.settings import Section
 from clipdiff.errors import ConfigError, DataError, did_you_mean
+from clipdiff.settings import Section
 from clipdiff.tasks.measuring.splits import Split
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Ordinal(Described):
         """Return a number that orders values; NaN where the value has no place."""
         value = int(value) if isinstance(value, bool) else value
         if self.order != "numeric":
-            places = {str(known): place for place, known in enumerate(self.order)}
+            places = {str(each): place for place, each in enumerate(self.order)}
             return places.get(str(value), math.nan)
         try:
             return float(value)
@@ -86,7 +86,7 @@ def load_templates(name: str) -> Templates:
     """Read the difference texts of a dataset, by attribute name.
 
     Args:
-        name: a file of ``clipdiff/evaluate/templates`` without ``.yaml``, the path of one, or
+        name: a file of ``clipdiff/tasks/texts/templates`` without ``.yaml``, the path of one, or
             ``none``.
 
     Raises:
@@ -96,10 +96,10 @@ def load_templates(name: str) -> Templates:
         return {}
     path = Path(name) if name.endswith((".yaml", ".yml")) else TEMPLATES / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(file.stem for file in TEMPLATES.glob("*.yaml"))
+        own = sorted(file.stem for file in TEMPLATES.glob("*.yaml"))
         raise ConfigError(
-            f"evaluate.templates: got '{name}'{did_you_mean(name, known)}; "
-            f"allowed: {', '.join(known)}, {NO_TEMPLATES}, or the path of a .yaml file"
+            f"evaluate.templates: got '{name}'{did_you_mean(name, own)}; "
+            f"allowed: {', '.join(own)}, {NO_TEMPLATES}, or the path of a .yaml file"
         )
     try:
         templates = TypeAdapter(Templates).validate_python(yaml.safe_load(path.read_text()))
@@ -117,22 +117,22 @@ def class_key(name: str) -> str:
 
 
 def attribute_values(name: str, attribute: Attribute, split: Split) -> list[Value | None]:
-    """Return one value a picture of a split, None where it has none.
+    """Return one value an image of a split, None where it has none.
 
     Args:
         name: the attribute, a key of the attributes column unless it has ``classes``.
         attribute: its kind.
-        split: n pictures.
+        split: n images.
     """
     if attribute.classes is None:
         return split.values(name)
-    by_key = {class_key(known): value for known, value in attribute.classes.items()}
-    keys = [class_key(known) for known in split.class_names]
-    if lacking := sorted(by_key.keys() - set(keys)):
+    by_key = {class_key(each): value for each, value in attribute.classes.items()}
+    keys = [class_key(each) for each in split.class_names]
+    if missing := sorted(by_key.keys() - set(keys)):
         log.warning(
             "%s: no class of the names %s, which the templates give '%s' to",
             split.where,
-            ", ".join(lacking),
+            ", ".join(missing),
             name,
         )
     return [by_key.get(keys[label]) if label >= 0 else None for label in split.labels]
@@ -140,9 +140,9 @@ def attribute_values(name: str, attribute: Attribute, split: Split) -> list[Valu
 
 @dataclass(frozen=True)
 class Coded:
-    """An attribute as the n pictures of a split have it.
+    """An attribute as the n images of a split have it.
 
-    ``values`` are None and ``codes`` (n,) float64 NaN where a picture lacks it; two pictures
+    ``values`` are None and ``codes`` (n,) float64 NaN where an image lacks it; two images
     differ in the attribute if their codes do.
     """
 
@@ -151,19 +151,19 @@ class Coded:
     codes: np.ndarray
 
     def describe(self, first: int, second: int) -> str:
-        """Say how the picture in one row differs from that in another."""
+        """Say how the image in one row differs from that in another."""
         return self.attribute.describe(self.values[first], self.values[second])
 
 
 def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
-    """Return the attributes of a templates file in which pictures of a split differ; maybe none.
+    """Return the attributes of a templates file in which images of a split differ; maybe none.
 
-    An attribute that all pictures share (none of AwA2's test classes has stripes) is left out.
+    An attribute that all images share (none of AwA2's test classes has stripes) is left out.
 
     Raises:
         ConfigError: there is no such file, or it says something that is not allowed.
-        DataError: no picture has an attribute, a value has no place in the order, or no two
-            pictures differ in any.
+        DataError: no image has an attribute, a value has no place in the order, or no two
+            images differ in any.
     """
     coded = {}
     for name, attribute in load_templates(templates).items():
@@ -172,17 +172,17 @@ def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
         distinct = len(np.unique(codes[~np.isnan(codes)]))
         if not distinct:
             raise DataError(
-                f"{split.where}: no picture has the attribute '{name}'; write it into the "
+                f"{split.where}: no image has the attribute '{name}'; write it into the "
                 "attributes column, or take it out of evaluate.templates"
             )
         if distinct == 1:
-            log.warning("%s: all pictures are alike in '%s': left out", split.where, name)
+            log.warning("%s: all images are alike in '%s': left out", split.where, name)
             continue
         coded[name] = Coded(attribute, values, codes)
     if not coded and templates != NO_TEMPLATES:
         raise DataError(
-            f"{split.where}: no two pictures differ in an attribute of evaluate.templates "
-            f"('{templates}'); name other templates, or add pictures"
+            f"{split.where}: no two images differ in an attribute of evaluate.templates "
+            f"('{templates}'); name other templates, or add images"
         )
     return coded
 
@@ -190,12 +190,12 @@ def coded_attributes(templates: str, split: Split) -> dict[str, Coded]:
 def attribute_codes(
     name: str, attribute: Attribute, values: Sequence[Value | None], where: str
 ) -> np.ndarray:
-    """Return (n,) float64 codes: two pictures differ in the attribute if their codes do.
+    """Return (n,) float64 codes: two images differ in the attribute if their codes do.
 
     Args:
         name: the attribute, for error texts.
         attribute: its kind, and order if it has one.
-        values: one a picture; None where a picture lacks the attribute (its code is NaN).
+        values: one an image; None where an image lacks the attribute (its code is NaN).
         where: the file and split, for error texts.
 
     Raises:

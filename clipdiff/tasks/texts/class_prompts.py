@@ -5,16 +5,17 @@ The sets are data: ``prompts/NAME.txt``, one text with ``{label}`` a line, ``#``
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import open_clip
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from clipdiff.errors import ConfigError, did_you_mean
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PROMPTS = Path(__file__).parent / "prompts"
 OPEN_CLIP_SETS = {
-    "imagenet80": open_clip.OPENAI_IMAGENET_TEMPLATES,
-    "imagenet7": open_clip.SIMPLE_IMAGENET_TEMPLATES,
+    "imagenet80": "OPENAI_IMAGENET_TEMPLATES",
+    "imagenet7": "SIMPLE_IMAGENET_TEMPLATES",
 }
 PLACE = "{label}"
 
@@ -37,7 +38,7 @@ def load_prompts(prompt: str) -> Sequence[Template]:
 
     Args:
         prompt: a text with ``{label}``, a set of open_clip's (``imagenet80``, ``imagenet7``), a
-            file of ``clipdiff/evaluate/prompts`` without ``.txt``, or the path of one.
+            file of ``clipdiff/tasks/texts/prompts`` without ``.txt``, or the path of one.
 
     Raises:
         ConfigError: it is none of them, or a line of the file has no ``{label}``.
@@ -45,13 +46,16 @@ def load_prompts(prompt: str) -> Sequence[Template]:
     if PLACE in prompt:
         return [_template(prompt)]
     if prompt in OPEN_CLIP_SETS:
-        return OPEN_CLIP_SETS[prompt]
+        import open_clip
+
+        templates: Sequence[Template] = getattr(open_clip, OPEN_CLIP_SETS[prompt])
+        return templates
     path = Path(prompt) if prompt.endswith(".txt") else PROMPTS / f"{prompt}.txt"
     if not path.is_file():
-        known = [*sorted(file.stem for file in PROMPTS.glob("*.txt")), *OPEN_CLIP_SETS]
+        names = [*sorted(file.stem for file in PROMPTS.glob("*.txt")), *OPEN_CLIP_SETS]
         raise ConfigError(
-            f"evaluate.prompt: got {prompt!r}{did_you_mean(prompt, known)}; expected a text with "
-            f"{PLACE} in it, one of the sets {', '.join(known)}, or the path of a .txt file"
+            f"evaluate.prompt: got {prompt!r}{did_you_mean(prompt, names)}; expected a text with "
+            f"{PLACE} in it, one of the sets {', '.join(names)}, or the path of a .txt file"
         )
     lines = [line.strip() for line in path.read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
@@ -60,7 +64,7 @@ def load_prompts(prompt: str) -> Sequence[Template]:
     return [_template(line) for line in lines]
 
 
-def class_embeds(text_embeds: Tensor, classes: int) -> Tensor:
+def class_embeds(text_embeds: "Tensor", classes: int) -> "Tensor":
     """Return (C, D) L2-normalised means over the T prompts of each class (Radford 2021, 3.1.4).
 
     The arithmetic is that of open_clip's ``build_zero_shot_classifier``, to the last bit.

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipdiff.settings import Evaluate
 from clipdiff.errors import DataError
-from clipdiff.tasks.texts.attributes import Coded, class_key, coded_attributes
-from clipdiff.tasks.measuring.splits import Split
 from clipdiff.files import read_parquet
+from clipdiff.settings import Evaluate
+from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.texts.attributes import Coded, class_key, coded_attributes
 
 COLUMNS = ("class_1", "class_2", "difference")
-DESCRIBED = ("class", "description")
+DESCRIPTIONS = ("class", "description")
 
 
 class ClassTexts:
@@ -23,16 +23,16 @@ class ClassTexts:
     attributes in which the classes differ, of those that are their classes' own.
     """
 
-    def __init__(self, split: Split, settings: Evaluate):
+    def __init__(self, split: Split, evaluate: Evaluate):
         self.class_names = split.class_names
         self.written: Mapping[tuple[str, str], str] | None = None
-        path = settings.class_differences
+        path = evaluate.class_differences
         if path:
             self.written = read_class_differences(Path(path))
             return
-        attributes = coded_attributes(settings.templates, split).values()
-        shown = [(coded, shown_by_classes(coded, split)) for coded in attributes]
-        self.attributes = [(coded, rows) for coded, rows in shown if rows is not None]
+        attributes = coded_attributes(evaluate.templates, split).values()
+        examples = [(coded, class_examples(coded, split)) for coded in attributes]
+        self.attributes = [(coded, rows) for coded, rows in examples if rows is not None]
 
     def of(self, first: int, second: int) -> str | None:
         """Return how class ``first`` differs from ``second`` (ids); None where nothing says so.
@@ -40,32 +40,32 @@ class ClassTexts:
         The text is empty where an LLM was asked and gave none of use.
         """
         if self.written is not None:
-            names = (class_key(self.class_names[place]) for place in (first, second))
-            return self.written.get(tuple(names))
+            keys = [class_key(self.class_names[place]) for place in (first, second)]
+            return self.written.get((keys[0], keys[1]))
         texts = [
-            coded.describe(shown[first], shown[second])
-            for coded, shown in self.attributes
-            if min(shown[first], shown[second]) >= 0
-            and coded.codes[shown[first]] != coded.codes[shown[second]]
+            coded.describe(rows[first], rows[second])
+            for coded, rows in self.attributes
+            if min(rows[first], rows[second]) >= 0
+            and coded.codes[rows[first]] != coded.codes[rows[second]]
         ]
         return " ".join(texts) or None
 
 
-def shown_by_classes(coded: Coded, split: Split) -> np.ndarray | None:
-    """Return (C,) int64: a picture of each class that has the attribute, -1 for classes without.
+def class_examples(coded: Coded, split: Split) -> np.ndarray | None:
+    """Return (C,) int64: an image of each class that has the attribute, -1 for classes without.
 
-    None if the attribute is not the classes' own: pictures of some class differ in it. (That those
-    of one class happen to agree, as a single picture does, says nothing.)
+    None if the attribute is not the classes' own: images of some class differ in it. (That those
+    of one class happen to agree, as a single image does, says nothing.)
     """
-    shown = np.full(len(split.class_names), -1)
+    examples = np.full(len(split.class_names), -1)
     for label in np.unique(split.labels[split.labels >= 0]):
         rows = np.flatnonzero(split.labels == label)
         codes = np.unique(coded.codes[rows])  # NaN once
         if len(codes) > 1:
             return None
         if not np.isnan(codes[0]):
-            shown[label] = rows[0]
-    return shown
+            examples[label] = rows[0]
+    return examples
 
 
 def read_class_differences(path: Path) -> dict[tuple[str, str], str]:
@@ -95,7 +95,7 @@ def read_class_descriptions(path: Path, class_names: Sequence[str]) -> dict[int,
     Raises:
         DataError: the file is truncated, or lacks a column or a text, or knows no class.
     """
-    whole = _read_whole(path, DESCRIBED)
+    whole = _read_whole(path, DESCRIPTIONS)
     table = whole[_kept(whole)]
     keys = table["class"].astype(str).map(class_key)
     by_key = dict(zip(keys, table["description"].astype(str), strict=True))
