@@ -37,8 +37,8 @@ def draw_sheet(images: Sequence[tuple[Image.Image, str]]) -> Image.Image:
         left = GAP + place % columns * step_x
         top = GAP + place // columns * step_y
         scale = SIDE / max(image.size)
-        size = tuple(max(round(side * scale), 1) for side in image.size)
-        sheet.paste(image.resize(size), (left, top))
+        width, height = (max(round(side * scale), 1) for side in image.size)
+        sheet.paste(image.resize((width, height)), (left, top))
         draw.multiline_text((left, top + SIDE), legend, fill="black", font=font, spacing=2)
     return sheet
 

@@ -8,7 +8,7 @@ for ViT-H-14, it never saw a statistic.)
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from PIL.Image import Image
@@ -23,9 +23,6 @@ from clipdiff.tasks.base import Painted
 from clipdiff.tasks.clip_score import Unclip
 from clipdiff.towers.images import embed_pictures, open_pictures, read_pictures
 from clipdiff.towers.load import LoadedClip, load_clip
-
-if TYPE_CHECKING:
-    from diffusers import StableUnCLIPImg2ImgPipeline
 
 SAMPLE = 32
 SAME_CLIP = 0.9  # mean cosine: near 1 for one CLIP in two libraries, near 0 for another CLIP
@@ -127,7 +124,7 @@ class Painter:
         if not pixels.isfinite().all():
             raise ModelError(
                 f"clip_score: unclip.model '{self.settings.model}': made images that are not "
-                f"finite in {pixels.dtype}; use a decoder that is made for it, or a smaller guidance"
+                f"finite in {pixels.dtype}; use a decoder that is made for it, or less guidance"
             )
         processor = self.pipeline.image_processor
         return processor.numpy_to_pil(processor.pt_to_numpy(pixels))
@@ -154,8 +151,8 @@ class Painter:
 
     def _misfit(self, what: str) -> ModelError:
         return ModelError(
-            f"clip_score: unclip.model '{self.settings.model}' was trained on {what}: a decoder fits "
-            "one CLIP only; name the decoder of clip.model, or leave unclip out"
+            f"clip_score: unclip.model '{self.settings.model}' was trained on {what}: a decoder "
+            "fits one CLIP only; name the decoder of clip.model, or leave unclip out"
         )
 
 
@@ -164,8 +161,8 @@ def expected_norm(image_embeds: Tensor) -> float:
     return float(image_embeds.norm(dim=1).square().mean().sqrt())
 
 
-def load_pipeline(settings: Unclip, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipeline":
-    """Load a decoder from its folder, or by its hub name; safetensors only.
+def load_pipeline(settings: Unclip, dtype: torch.dtype) -> Any:
+    """Load a StableUnCLIPImg2ImgPipeline from its folder or by its hub name; safetensors only.
 
     Raises:
         ModelError: diffusers is not installed, or there is no such decoder.

@@ -161,7 +161,8 @@ def _draw_pairs(
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Return (P, 2) int64 class ids, and the texts of each pair in its order and reversed."""
     texts = ClassTexts(split, evaluate)
-    pairs, true_texts, reverse_texts = [], [], []
+    pairs: list[tuple[int, int]] = []
+    true_texts, reverse_texts = [], []
     for first, second in pairs_in_random_order(labels, split, evaluate):
         if len(pairs) == most:
             break

@@ -65,7 +65,7 @@ class ZeroShotTask:
         logits = view.image_embeds[self.rows] @ classifier.T  # (n, C)
         best = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
         hits = (best == torch.from_numpy(self.labels)[:, None]).numpy()
-        first, any_best = hits[:, 0].astype(np.float64), hits.any(1).astype(np.float64)
+        first, any_best = (hits[:, :k].max(1).astype(np.float64) for k in (1, TOP))
         worst = self.labels == worst_class(first, self.labels)
         items = self.items
         return [
@@ -118,4 +118,4 @@ def wilson_interval(hits: np.ndarray, confidence: float) -> Interval:
     share, count = float(hits.mean()), len(hits)
     low, high = proportion_confint(hits.sum(), count, alpha=1 - confidence, method="wilson")
     stderr = (share * (1 - share) / count) ** 0.5
-    return Interval(stderr=stderr, low=max(0.0, float(low)), high=min(1.0, float(high)))
+    return Interval(stderr, low=min(share, float(low)), high=max(share, float(high)))  # of 0, of 1

@@ -115,6 +115,6 @@ def item_rows(metric: Metric, split: str, weights: str) -> pd.DataFrame:
             "image_id_1": metric.items.image_id_1,
         }
     )
-    missing: Sequence[object] = [pd.NA] * len(table)
-    table["image_id_2"] = pd.array(missing if second is None else second, dtype="Int64")
+    nothing = pd.Series(pd.NA, table.index, dtype="Int64")
+    table["image_id_2"] = nothing if second is None else pd.Series(second, dtype="Int64")
     return table

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
@@ -147,7 +147,7 @@ class Coded:
     """
 
     attribute: Attribute
-    values: list[Value | None]
+    values: list[Any]
     codes: np.ndarray
 
     def describe(self, first: int, second: int) -> str:
@@ -212,5 +212,5 @@ def attribute_codes(
     else:
         texts = [None if value is None else str(value) for value in values]
         places = {text: place for place, text in enumerate(sorted({t for t in texts if t}))}
-        codes = [places.get(text, math.nan) for text in texts]
+        codes = [places.get(text or "", math.nan) for text in texts]
     return np.array(codes, dtype=np.float64)

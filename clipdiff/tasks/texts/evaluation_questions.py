@@ -26,9 +26,15 @@ class EvaluationQuestion:
 
 def about_classes(split: Split, first: int, second: int) -> EvaluationQuestion:
     """Ask how one class differs from another (ids)."""
-    names = [split.class_names[place] for place in (first, second)]
-    captions = [CAPTION.format(name) for name in names]
-    return EvaluationQuestion("class_differences", "difference", *captions, *names)
+    class_1, class_2 = (split.class_names[place] for place in (first, second))
+    return EvaluationQuestion(
+        "class_differences",
+        "difference",
+        CAPTION.format(class_1),
+        CAPTION.format(class_2),
+        class_1=class_1,
+        class_2=class_2,
+    )
 
 
 def about_a_class(name: str) -> EvaluationQuestion:
