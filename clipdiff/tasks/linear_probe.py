@@ -3,6 +3,7 @@
 Asked of cells with a frozen image tower it would give each the same number.
 """
 
+import warnings
 import zlib
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 TASK = "linear_probe"
 STEPS = 1000
-TOLERANCE = 1e-6  # of the gradient of the mean
+TOLERANCE = 1e-8  # of the gradient of the mean
 DECAY = 1e-3
 
 
@@ -125,4 +126,6 @@ def fit(image_embeds: np.ndarray, labels: np.ndarray) -> "LogisticRegression":
     rows = 2 if len(np.unique(labels)) == 2 else 1
     inverse = rows / (DECAY * len(labels))
     regression = LogisticRegression(C=inverse, solver="lbfgs", tol=TOLERANCE, max_iter=STEPS)
-    return regression.fit(image_embeds, labels)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one shot a class
+        return regression.fit(image_embeds, labels)

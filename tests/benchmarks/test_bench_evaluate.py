@@ -1,9 +1,9 @@
-"""Seconds that one cell's evaluation takes: cached embeddings of 10,000 pictures, five tasks.
+"""Seconds that one cell's evaluation takes: cached embeddings of 10,000 images, five tasks.
 
 ``OMP_NUM_THREADS=2 pytest tests/benchmarks --benchmark-only -k evaluate -s``; on a machine that
 others use too, ``OMP_NUM_THREADS=1`` and ``--benchmark-timer=time.process_time`` count CPU seconds.
 
-The cell is one of the embedded default's, with its CLIP and both its weight settings. The pictures
+The cell is one of the embedded default's, with its CLIP and both its weight settings. The images
 are scenes of its kind that nobody rendered: their embeddings are random, which costs the same.
 """
 
@@ -28,15 +28,15 @@ from clipdiff.grid import Variant
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
-PICTURES = {"test_scenes": 10_000, "validation": 1_000}
+IMAGES = {"test_scenes": 10_000, "validation": 1_000}
 TASKS = ["zero_shot", "comparative_prompting", "clip_score", "geometry"]
 MODEL = Path("clipdiff/demo/assets/clip")
 
 
 def scenes() -> pd.DataFrame:
-    """Return the captions table of both splits, without pictures."""
+    """Return the captions table of both splits, without images."""
     rng, rows = random.Random(0), []
-    for split, count in PICTURES.items():
+    for split, count in IMAGES.items():
         for _ in range(count):
             scene = draw_scene(rng, "train", TRAIN_STYLES)
             attributes = {
@@ -60,7 +60,7 @@ def test_bench_evaluate_a_cell(benchmark, tmp_path: Path) -> None:
     """Every task is measured on the 10,000, with finetuned and averaged weights."""
     config = load_config("config.yaml")
     changes = {
-        "splits": list(PICTURES),
+        "splits": list(IMAGES),
         "tasks": ["difference_classification", *TASKS],
         "per_split": {"validation": {"tasks": []}},
         "threads": int(os.environ.get("OMP_NUM_THREADS", "2")),
@@ -83,5 +83,5 @@ def test_bench_evaluate_a_cell(benchmark, tmp_path: Path) -> None:
     rows = pd.DataFrame(read_json(metrics)["rows"])
     assert set(rows["split"]) == {"test_scenes"}
     assert {name.partition("/")[0] for name in rows["task"]} == {"difference", *TASKS}
-    assert rows.query("task == 'zero_shot'")["n"].max() == PICTURES["test_scenes"]
+    assert rows.query("task == 'zero_shot'")["n"].max() == IMAGES["test_scenes"]
     sys.stdout.write(f"\n{len(rows)} rows: {benchmark.stats.stats.max:.1f} s\n")

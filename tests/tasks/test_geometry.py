@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from clipdiff.errors import DataError
-from clipdiff.tasks.geometry import Geometry, analogies
-from clipdiff.tasks.base import TextEmbeds, View
-from clipdiff.tasks.measuring.metrics import metric_row
 from clipdiff.files import write_parquet
+from clipdiff.tasks.base import TextEmbeds, View
+from clipdiff.tasks.geometry import Geometry, analogies
+from clipdiff.tasks.measuring.metrics import metric_row
 
 
 def values(metrics):
@@ -20,7 +20,7 @@ def values(metrics):
 
 @pytest.fixture
 def task(split, settings):
-    return Geometry(split, settings)
+    return Geometry().on(split, settings)
 
 
 def planted(task, split, sign=1.0) -> View:
@@ -101,9 +101,9 @@ def test_each_pair_of_classes_once_in_one_order(task, split):
 
 def test_only_what_is_the_classes_own_tells_them_apart(split, settings):
     labels = split.labels.copy()
-    for label in range(2):  # classes of one picture agree in everything, which says nothing
+    for label in range(2):  # classes of one image agree in everything, which says nothing
         labels[np.flatnonzero(split.labels == label)[1:]] = -1
-    task = Geometry(replace(split, labels=labels), settings)
+    task = Geometry().on(replace(split, labels=labels), settings)
     assert len(task.true_texts) == 15
     assert not any("larger" in text or "background" in text for text in task.true_texts)
 
@@ -111,15 +111,15 @@ def test_only_what_is_the_classes_own_tells_them_apart(split, settings):
 def test_classes_that_the_templates_leave_out_have_no_text(split, settings):
     names = ["camel", "boat", "shrew", "wolf", "owl", "drum"]
     bare = replace(split, class_names=names, attributes=[{}] * len(split.rows))
-    task = Geometry(bare, settings.model_copy(update={"templates": "cifar100_size"}))
+    task = Geometry().on(bare, settings.model_copy(update={"templates": "cifar100_size"}))
     pairs = {frozenset(names[place] for place in pair) for pair in task.pairs}
     assert pairs == {frozenset(["camel", "shrew"]), frozenset(["wolf", "shrew"])}
 
 
 def test_items_follow_the_seed_and_nothing_else(split, settings):
-    few = settings.model_copy(update={"class_pairs": 4})
-    first, again = Geometry(split, few), Geometry(split, few)
-    other = Geometry(split, few.model_copy(update={"seed": 1}))
+    few = Geometry(class_pairs=4)
+    first, again = few.on(split, settings), few.on(split, settings)
+    other = few.on(split, settings.model_copy(update={"seed": 1}))
     assert len(first.pairs) == 4
     assert np.array_equal(first.pairs, again.pairs)
     assert not np.array_equal(first.pairs, other.pairs)
@@ -130,7 +130,7 @@ def test_an_llms_texts_are_asked_for_both_orders(tmp_path, split, settings):
     pairs = [(0, 1), (1, 0), (2, 3)]
     rows = [(names[a], names[b], f"{a} not {b}") for a, b in pairs]
     write_parquet(path, pd.DataFrame(rows, columns=["class_1", "class_2", "difference"]))
-    task = Geometry(split, settings.model_copy(update={"class_differences": str(path)}))
+    task = Geometry().on(split, settings.model_copy(update={"class_differences": str(path)}))
     first, second = task.pairs[0]
     assert {first, second} == {0, 1}
     assert task.true_texts == [f"{first} not {second}"]
@@ -143,7 +143,7 @@ def test_an_llms_table_without_texts_is_an_error(tmp_path, split, settings):
     rows = pd.DataFrame({"class_1": ["fox"], "class_2": ["owl"], "difference": [None]})
     write_parquet(path, rows)
     with pytest.raises(DataError, match=r"bert\.parquet: rows without difference"):
-        Geometry(split, changed)
+        Geometry().on(split, changed)
     write_parquet(path, rows.assign(class_1="cat", difference="a text"))
     with pytest.raises(DataError, match="no text tells two classes apart"):
-        Geometry(split, changed)
+        Geometry().on(split, changed)

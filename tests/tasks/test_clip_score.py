@@ -7,6 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_score
 
+from clipdiff.tasks.base import TextEmbeds, View
 from clipdiff.tasks.clip_score import (
     ClipScore,
     choose_edits,
@@ -14,7 +15,6 @@ from clipdiff.tasks.clip_score import (
     ref_clip_score,
     retrieve,
 )
-from clipdiff.tasks.base import TextEmbeds, View
 
 
 def values(metrics):
@@ -34,7 +34,7 @@ def test_reference_formula_is_hessels():
         [
             [[0.0, 1.0], [1.0, 0.0]],  # 2 * 2.5 * 1 / (2.5 + 1)
             [[0.8, 0.6], [1.0, 0.0]],  # 2 * 1.5 * 0.96 / (1.5 + 0.96)
-            [[1.0, 0.0], [0.0, 1.0]],  # the picture is wrong
+            [[1.0, 0.0], [0.0, 1.0]],  # the image is wrong
             [[-1.0, 0.0], [0.0, -1.0]],  # no reference says anything like it
         ]
     )
@@ -45,7 +45,7 @@ def test_reference_formula_is_hessels():
 class Embedded:
     """Embeddings in the shape of the model and the processor that torchmetrics asks for.
 
-    A "picture" is its embedding; a text is the number of a row.
+    A "image" is its embedding; a text is the number of a row.
     """
 
     config = None
@@ -72,27 +72,27 @@ class Embedded:
 def test_scores_are_torchmetrics_scores():
     generator = torch.Generator().manual_seed(0)
     text, image = torch.nn.functional.normalize(torch.rand(2, 20, 8, generator=generator), dim=2)
-    known = Embedded(text)
+    model = Embedded(text)
     expected = torchmetrics_clip_score(
-        list(image[:, None, None]), [str(row) for row in range(20)], lambda: (known, known)
+        list(image[:, None, None]), [str(row) for row in range(20)], lambda: (model, model)
     )  # 100 times the mean cosine; none is below 0 here
     assert float(clip_score(text, image).mean()) == pytest.approx(float(expected) * 2.5 / 100)
 
 
 @pytest.fixture
 def task(split, settings):
-    return ClipScore(split, settings)
+    return ClipScore().on(split, settings)
 
 
 @pytest.fixture
 def captioned_view(split, task, planted_view):
-    """Captions as their own pictures, edits as the differences that they state."""
+    """Captions as their own images, edits as the differences that they state."""
     view = planted_view(split, task.edit_texts)
     distinct = list(dict.fromkeys(task.captions))
-    pictures = view.image_embeds[[task.captions.index(text) for text in distinct]]
+    images = view.image_embeds[[task.captions.index(text) for text in distinct]]
     texts = [*view.text_embeds.places, *distinct]
     return View(
-        TextEmbeds(texts, torch.cat([view.text_embeds.text_embeds, pictures])), view.image_embeds
+        TextEmbeds(texts, torch.cat([view.text_embeds.text_embeds, images])), view.image_embeds
     )
 
 
@@ -120,23 +120,21 @@ def test_the_judge_scores_what_the_cell_retrieves(task, split, captioned_view, r
     assert metric.values == pytest.approx(expected.numpy())
 
 
-def test_the_reference_is_the_caption_of_the_found_picture(
-    task, split, captioned_view, random_view
-):
+def test_the_reference_is_the_caption_of_the_found_image(task, split, captioned_view, random_view):
     cell = random_view(task.texts(), len(split.rows), 0)
     found = retrieve(cell.text_embeds.of(task.captions), cell.image_embeds)
     judged = captioned_view.text_embeds.of(task.captions).double().numpy()
     metric = task.measure(cell, captioned_view)[1]
     assert metric.metric == "retrieval_ref"
     for row, place in enumerate(found[:20].tolist()):
-        picture = captioned_view.image_embeds[place].double().numpy()
-        score = 2.5 * max(judged[row] @ picture, 0)
+        image = captioned_view.image_embeds[place].double().numpy()
+        score = 2.5 * max(judged[row] @ image, 0)
         nearest = max(judged[row] @ judged[place], 0)
         expected = 2 / (1 / score + 1 / nearest) if score > 0 and nearest > 0 else 0.0
         assert metric.values[row] == pytest.approx(expected, abs=1e-5)
 
 
-def test_random_retrieval_scores_as_any_picture_does(task, split, captioned_view, random_view):
+def test_random_retrieval_scores_as_any_image_does(task, split, captioned_view, random_view):
     judged = captioned_view.text_embeds.of(task.captions)
     anything = 2.5 * (judged @ captioned_view.image_embeds.T).clamp(min=0).mean()
     cell = random_view(task.texts(), len(split.rows), 1)
@@ -146,8 +144,8 @@ def test_random_retrieval_scores_as_any_picture_does(task, split, captioned_view
 
 
 def test_edits_say_how_the_target_differs(split, settings):
-    rows, texts = choose_edits(split, settings)
-    assert len(rows) == len(texts) == settings.edits
+    rows, texts = choose_edits(split, settings, 500)
+    assert len(rows) == len(texts) == 500
     for (source, target), text in zip(rows, texts, strict=True):
         old, new = split.attributes[source], split.attributes[target]
         assert ("larger" in text or "smaller" in text) == (old["size"] != new["size"])
@@ -160,7 +158,7 @@ def test_edits_say_how_the_target_differs(split, settings):
 
 def test_attributes_take_turns_and_edits_change_little_else(split, settings):
     names = ("size", "count", "background", "object")  # the order of templates/scenes.yaml
-    rows, _ = choose_edits(split, settings)
+    rows, _ = choose_edits(split, settings, 500)
     table = np.array([[str(row[name]) for name in names] for row in split.attributes])
     for turn, (source, target) in enumerate(rows[:80]):
         differ = table != table[source]
@@ -170,19 +168,20 @@ def test_attributes_take_turns_and_edits_change_little_else(split, settings):
 
 
 def test_items_follow_the_seed_and_nothing_else(split, settings):
-    assert np.array_equal(choose_edits(split, settings)[0], choose_edits(split, settings)[0])
+    rows, _ = choose_edits(split, settings, 500)
+    assert np.array_equal(rows, choose_edits(split, settings, 500)[0])
     other = settings.model_copy(update={"seed": 5})
-    assert not np.array_equal(choose_edits(split, settings)[0], choose_edits(split, other)[0])
+    assert not np.array_equal(rows, choose_edits(split, other, 500)[0])
 
 
 def test_prefix_is_for_the_scored_captions(split, settings):
-    task = ClipScore(split, settings.model_copy(update={"score_prefix": "A photo of "}))
+    task = ClipScore(score_prefix="A photo of ").on(split, settings)
     assert task.reference_texts() == ["A photo of " + caption for caption in split.captions]
     assert set(task.texts()) >= {*split.captions, *task.reference_texts()}
 
 
 def test_without_attributes_there_is_no_edit(split, settings, random_view, caplog):
-    task = ClipScore(replace(split, attributes=[{}] * len(split.rows)), settings)
+    task = ClipScore().on(replace(split, attributes=[{}] * len(split.rows)), settings)
     assert "no edit CLIP-Score" in caplog.text
     view = random_view(task.texts(), len(split.rows), 0)
     assert [metric.metric for metric in task.measure(view, view)] == [

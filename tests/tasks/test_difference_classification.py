@@ -9,11 +9,11 @@ from torchmetrics.functional.classification import binary_auroc
 from torchvision.datasets import Flowers102
 
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.tasks.texts.attributes import TEMPLATES, Ordinal, class_key, load_templates
-from clipdiff.tasks.difference_classification import DifferenceClassification, auc_parts
 from clipdiff.tasks.base import View
+from clipdiff.tasks.difference_classification import DifferenceClassification, auc_parts
 from clipdiff.tasks.measuring.metrics import metric_row
 from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.texts.attributes import TEMPLATES, Ordinal, class_key, load_templates
 
 TASKS = ["size", "count", "background", "object", "mean"]
 
@@ -26,10 +26,10 @@ def values(metrics):
 
 @pytest.fixture
 def task(split, settings):
-    return DifferenceClassification(split, settings)
+    return DifferenceClassification().on(split, settings)
 
 
-def test_planted_directions_score_one_and_negated_pictures_zero(task, split, planted_view):
+def test_planted_directions_score_one_and_negated_images_zero(task, split, planted_view):
     view = planted_view(split, task.texts())
     got = values(task.measure(view, view))
     assert set(got) == {
@@ -76,7 +76,7 @@ def test_texts_blind_to_direction_score_one_half(task, split, random_view):
     assert all(got[f"difference/{name}", "swap_consistency"] == 0.0 for name in TASKS)
 
 
-def test_equal_pictures_count_one_half(task, split, random_view):
+def test_equal_images_count_one_half(task, split, random_view):
     view = random_view(task.texts(), len(split.rows), 0)
     same = View(view.text_embeds, view.image_embeds[:1].expand(len(split.rows), -1))
     got = values(task.measure(same, same))
@@ -111,8 +111,8 @@ def test_texts_state_the_direction(split, settings):
 
 
 def test_items_follow_the_seed_and_nothing_else(split, settings):
-    first, again = (DifferenceClassification(split, settings) for _ in range(2))
-    other = DifferenceClassification(split, settings.model_copy(update={"seed": 1}))
+    first, again = (DifferenceClassification().on(split, settings) for _ in range(2))
+    other = DifferenceClassification().on(split, settings.model_copy(update={"seed": 1}))
     for one, two, three in zip(first.attributes, again.attributes, other.attributes, strict=True):
         assert np.array_equal(one.pair_rows, two.pair_rows)
         assert one.true_texts == two.true_texts
@@ -154,32 +154,32 @@ def test_a_value_without_a_place_is_an_error(split, settings):
     attributes = [dict(row) for row in split.attributes]
     attributes[5]["size"] = "enormous"
     with pytest.raises(DataError, match=r"'size' is 'enormous', expected small, medium, large"):
-        DifferenceClassification(replace(split, attributes=attributes), settings)
+        DifferenceClassification().on(replace(split, attributes=attributes), settings)
 
 
 def test_an_attribute_that_is_not_there_is_an_error(split, settings):
     attributes = [
         {key: row[key] for key in ("size", "count", "object")} for row in split.attributes
     ]
-    with pytest.raises(DataError, match="no picture has the attribute 'background'"):
-        DifferenceClassification(replace(split, attributes=attributes), settings)
+    with pytest.raises(DataError, match="no image has the attribute 'background'"):
+        DifferenceClassification().on(replace(split, attributes=attributes), settings)
 
 
 def test_an_attribute_that_all_share_is_left_out(split, settings, caplog):
     attributes = [row | {"size": "small"} for row in split.attributes]
-    task = DifferenceClassification(replace(split, attributes=attributes), settings)
+    task = DifferenceClassification().on(replace(split, attributes=attributes), settings)
     assert [pairs.name for pairs in task.attributes] == ["count", "background", "object"]
-    assert "all pictures are alike in 'size'" in caplog.text
+    assert "all images are alike in 'size'" in caplog.text
     same = replace(split, attributes=[attributes[0]] * len(split.rows))
-    with pytest.raises(DataError, match=r"no two pictures differ in an attribute of .*'scenes'"):
-        DifferenceClassification(same, settings)
+    with pytest.raises(DataError, match=r"no two images differ in an attribute of .*'scenes'"):
+        DifferenceClassification().on(same, settings)
 
 
-def test_pictures_that_lack_an_attribute_are_left_out(split, settings):
+def test_images_that_lack_an_attribute_are_left_out(split, settings):
     attributes = [dict(row) for row in split.attributes]
     for row in attributes[::2]:
         del row["size"]
-    task = DifferenceClassification(replace(split, attributes=attributes), settings)
+    task = DifferenceClassification().on(replace(split, attributes=attributes), settings)
     size = next(pairs for pairs in task.attributes if pairs.name == "size")
     assert (size.pair_rows % 2 == 1).all()
 
@@ -190,7 +190,7 @@ def test_templates_of_ones_own(tmp_path, split, settings):
         "count: {kind: ordinal, order: [1, 2, 3], greater: more, less: fewer}\n"
         "background: {kind: nominal, text: '{first} {second}', words: {red: crimson}}\n"
     )
-    task = DifferenceClassification(split, settings.model_copy(update={"templates": str(own)}))
+    task = DifferenceClassification().on(split, settings.model_copy(update={"templates": str(own)}))
     assert [pairs.name for pairs in task.attributes] == ["count", "background"]
     assert "crimson blue" in task.texts()
 
@@ -219,7 +219,7 @@ def test_unknown_templates_get_a_suggestion():
 
 
 def class_split(split: Split, names: list[str]) -> Split:
-    """Relabel the pictures with other classes in turn, without attributes."""
+    """Relabel the images with other classes in turn, without attributes."""
     labels = np.arange(len(split.rows)) % len(names)
     bare = [{}] * len(split.rows)
     return replace(split, labels=labels, class_names=names, attributes=bare)
@@ -228,7 +228,7 @@ def class_split(split: Split, names: list[str]) -> Split:
 def test_values_by_class_name(split, settings):
     names = ["aquarium_fish", "camel", "shrew", "wolf"]
     classes = class_split(split, names)
-    task = DifferenceClassification(
+    task = DifferenceClassification().on(
         classes, settings.model_copy(update={"templates": "cifar100_size"})
     )
     (size,) = task.attributes
@@ -239,18 +239,18 @@ def test_values_by_class_name(split, settings):
         assert (pair[0] == "shrew") == ("first image contains a smaller" in text)
 
 
-def test_draws_are_of_pictures_that_have_the_attribute(split, settings):
+def test_draws_are_of_images_that_have_the_attribute(split, settings):
     names = [f"other {place}" for place in range(13)] + ["camel", "shrew"]
     changed = {"templates": "cifar100_size", "images_per_draw": 20, "draws": 1}
-    task = DifferenceClassification(
+    task = DifferenceClassification().on(
         class_split(split, names), settings.model_copy(update=changed)
-    )  # 20 of 150 pictures have a size: drawn among all, 2 or 3 would
+    )  # 20 of 150 images have a size: drawn among all, 2 or 3 would
     assert len(np.unique(task.attributes[0].pair_rows)) == 20
 
 
 def test_spelling_of_class_names_does_not_count(split, settings):
     names = ["001.Black_footed_Albatross", "029.American_Crow", "067.Anna_Hummingbird", "blue+jay"]
-    task = DifferenceClassification(
+    task = DifferenceClassification().on(
         class_split(split, names), settings.model_copy(update={"templates": "cub200"})
     )
     colour, size = task.attributes
@@ -260,7 +260,7 @@ def test_spelling_of_class_names_does_not_count(split, settings):
 
 def test_class_names_that_are_not_there_are_told(split, settings, caplog):
     changed = settings.model_copy(update={"templates": "cifar100_size"})
-    DifferenceClassification(class_split(split, ["camel", "shrew"]), changed)
+    DifferenceClassification().on(class_split(split, ["camel", "shrew"]), changed)
     assert "no class of the names hamster, leopard, lion" in caplog.text
 
 
@@ -269,7 +269,7 @@ def test_awa2_predicates_by_name(split, settings):
     zebra = dict.fromkeys(load_templates("awa2"), 1) | {"flippers": False, "hairless": False}
     attributes = [dict(row) for row in [zebra, whale] * (len(split.rows) // 2)]
     changed = settings.model_copy(update={"templates": "awa2"})
-    task = DifferenceClassification(replace(split, attributes=attributes), changed)
+    task = DifferenceClassification().on(replace(split, attributes=attributes), changed)
     for pairs in task.attributes:
         for (first, _), text in zip(pairs.pair_rows, pairs.true_texts, strict=True):
             is_zebra = first % 2 == 0

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from clipdiff.errors import ConfigError
+from clipdiff.shipped import path_of
 from clipdiff.tasks.texts.class_prompts import PROMPTS, class_embeds, class_prompts, load_prompts
 from clipdiff.tasks.zero_shot import ZeroShot
 
@@ -14,8 +15,8 @@ NAMES = ["red fox", "palm tree", "boat"]
 
 
 @pytest.mark.parametrize("prompt", ["This is a photo of a {label}", "imagenet80", "cifar"])
-def test_class_embeds_are_open_clips_to_the_last_digit(prompt, make_clip, tmp_path):
-    name = f"local-dir:{make_clip(tmp_path / 'clip', seed=3)}"
+def test_class_embeds_are_open_clips_to_the_last_digit(prompt):
+    name = f"local-dir:{path_of('demo:clip')}"
     model, tokenizer = open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)
     expected = open_clip.build_zero_shot_classifier(
         model, tokenizer, NAMES, load_prompts(prompt), num_classes_per_batch=None
@@ -53,8 +54,9 @@ def test_a_split_names_its_own_prompts(split, settings):
     own = settings.model_validate(
         json.loads(settings.model_dump_json()) | {"per_split": {split.name: {"prompt": "cifar"}}}
     )
-    assert len(ZeroShot(split, own.for_split(split.name)).prompts) == 6 * len(split.class_names)
-    assert len(ZeroShot(split, own.for_split("test_scenes")).prompts) == len(split.class_names)
+    entry, count = ZeroShot(), len(split.class_names)
+    assert len(entry.on(split, own.for_split(split.name)).prompts) == 6 * count
+    assert len(entry.on(split, own.for_split("test_scenes")).prompts) == count
 
 
 def test_a_set_of_ones_own(tmp_path):

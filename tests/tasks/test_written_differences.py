@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from clipdiff.errors import DataError
-from clipdiff.tasks.texts.attributes import load_templates
-from clipdiff.tasks.difference_classification import DifferenceClassification
-from clipdiff.tasks.texts.difference_pairs import read_pair_differences
 from clipdiff.files import write_parquet
+from clipdiff.tasks.difference_classification import DifferenceClassification
+from clipdiff.tasks.texts.attributes import load_templates
+from clipdiff.tasks.texts.difference_pairs import read_pair_differences
 
 COLUMNS = ["image_id_1", "image_id_2", "difference"]
 
@@ -30,7 +30,7 @@ def written(split, tmp_path):
 
 def test_planted_texts_are_right(split, settings, written, planted_view):
     path, _ = written
-    task = DifferenceClassification(
+    task = DifferenceClassification().on(
         split, settings.model_copy(update={"pair_differences": str(path)})
     )
     assert task.attributes[-1].name == "written"
@@ -44,7 +44,7 @@ def test_planted_texts_are_right(split, settings, written, planted_view):
 
 def test_pairs_are_drawn_in_both_orders_with_their_own_texts(split, settings, written):
     path, table = written
-    task = DifferenceClassification(
+    task = DifferenceClassification().on(
         split, settings.model_copy(update={"pair_differences": str(path)})
     )
     pairs = task.attributes[-1]
@@ -64,9 +64,9 @@ def test_pairs_are_drawn_in_both_orders_with_their_own_texts(split, settings, wr
 def test_the_order_of_the_table_does_not_count(split, settings, written):
     path, table = written
     changed = settings.model_copy(update={"pair_differences": str(path)})
-    first = DifferenceClassification(split, changed).attributes[-1]
+    first = DifferenceClassification().on(split, changed).attributes[-1]
     write_parquet(path, table.iloc[::-1])
-    again = DifferenceClassification(split, changed).attributes[-1]
+    again = DifferenceClassification().on(split, changed).attributes[-1]
     assert np.array_equal(first.pair_rows, again.pair_rows)
     assert first.true_texts == again.true_texts
 
@@ -76,5 +76,5 @@ def test_pairs_written_in_one_order_are_left_out(split, written):
     write_parquet(path, table.iloc[:5])
     assert len(read_pair_differences(path, split)) == 4
     write_parquet(path, table.iloc[::2])
-    with pytest.raises(DataError, match=r"no two pictures of .* with a text in both orders"):
+    with pytest.raises(DataError, match=r"no two images of .* with a text in both orders"):
         read_pair_differences(path, split)

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
-from clipdiff.tasks.linear_probe import DECAY, LinearProbe, draw_shots, fit
+from clipdiff.errors import DataError
 from clipdiff.tasks.base import TextEmbeds, Validation, View
+from clipdiff.tasks.linear_probe import DECAY, LinearProbe, draw_shots, fit
 from clipdiff.tasks.measuring.metrics import metric_row
 
 
@@ -18,12 +17,12 @@ def test_split(splits):
     return splits["test_scenes"]
 
 
-def make(split, settings, validation):
-    return LinearProbe(split, settings, Validation(validation, torch.empty(0), None))
+def make(split, settings, validation, **own):
+    return LinearProbe(**own).on(split, settings, Validation(validation, torch.empty(0), None))
 
 
 def view_of(split, validation, lean, seed=0):
-    """Random pictures, pulled towards their class's corner."""
+    """Random images, pulled towards their class's corner."""
     generator = torch.Generator().manual_seed(seed)
     parts = [
         torch.nn.functional.normalize(
@@ -36,20 +35,35 @@ def view_of(split, validation, lean, seed=0):
     return View(TextEmbeds([], torch.empty(0, 16)), *parts)
 
 
-def test_fit_is_the_minimum_that_scipy_finds():
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.nn.functional.normalize(torch.randn(40, 5, generator=generator), dim=1)
-    labels = torch.randint(3, (40,), generator=generator)
-    padded = np.hstack([inputs.double().numpy(), np.ones((40, 1))])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_fit_is_the_minimum_that_newton_finds(classes):
+    """Mean cross entropy plus DECAY / 2 times the squared weights, intercepts free."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(60, 5))
+    inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+    labels = rng.permutation(np.arange(60) % classes)
+    padded = torch.from_numpy(np.hstack([inputs, np.ones((60, 1))]))
 
     def loss(flat):
-        weights = flat.reshape(6, 3)
-        chances = log_softmax(padded @ weights, axis=1)[np.arange(40), labels.numpy()]
-        return -chances.mean() + DECAY / 2 * (weights[:-1] ** 2).sum()
+        weights = flat.reshape(6, classes)
+        entropy = torch.nn.functional.cross_entropy(padded @ weights, torch.from_numpy(labels))
+        return entropy + DECAY / 2 * weights[:-1].square().sum()
 
-    best = minimize(loss, np.zeros(18), tol=1e-12)
-    got = fit(inputs, labels, 3).double().numpy()
-    assert loss(got.ravel()) == pytest.approx(best.fun, abs=1e-6)
+    best = torch.zeros(6 * classes, dtype=torch.float64)
+    for _ in range(30):
+        gradient = torch.autograd.functional.jacobian(loss, best)
+        hessian = torch.autograd.functional.hessian(loss, best)
+        best = best - torch.linalg.pinv(hessian) @ gradient  # intercepts have no zero of their own
+    assert float(gradient.abs().max()) < 1e-12
+    chances = torch.softmax(padded @ best.reshape(6, classes), dim=1)
+    got = fit(inputs, labels).predict_proba(inputs)
+    assert got == pytest.approx(chances.numpy(), abs=1e-6)
+
+
+def test_a_validation_split_of_one_class_is_an_error(split, test_split, settings):
+    labels = np.where(split.labels == 2, 2, -1)
+    with pytest.raises(DataError, match="images of one class only, and linear_probe needs"):
+        make(test_split, settings, replace(split, labels=labels))
 
 
 def test_shots_are_so_many_of_each_class():
@@ -68,7 +82,7 @@ def test_separable_classes_are_all_right(split, test_split, settings):
     assert metric.stderr == 0.0
 
 
-def test_random_pictures_and_permuted_labels_are_at_chance(split, test_split, settings):
+def test_random_images_and_permuted_labels_are_at_chance(split, test_split, settings):
     chance = 1 / len(split.class_names)
     task, inside = make(test_split, settings, split), 0
     for seed in range(3):
@@ -85,13 +99,13 @@ def test_random_pictures_and_permuted_labels_are_at_chance(split, test_split, se
 
 
 def test_value_and_stderr_are_over_draws(split, test_split, settings):
-    task = make(test_split, settings.model_copy(update={"shots": 2}), split)
+    task = make(test_split, settings, split, shots=2)
     view = view_of(test_split, split, lean=3)
     (metric,) = task.measure(view, None)
     shares = []
     for rows in task.shots:
-        weights = fit(view.validation_embeds[rows], torch.from_numpy(split.labels[rows]), 6)
-        best = (view.image_embeds @ weights[:-1] + weights[-1]).argmax(1).numpy()
+        regression = fit(view.validation_embeds[rows].numpy(), split.labels[rows])
+        best = regression.predict(view.image_embeds.numpy())
         shares.append((best == test_split.labels).mean())
     assert len(shares) == settings.draws
     assert metric.value == pytest.approx(np.mean(shares))

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from statsmodels.stats.proportion import proportion_confint
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
 from clipdiff.errors import ConfigError, DataError
@@ -20,11 +19,11 @@ def values(metrics):
 
 @pytest.fixture
 def task(split, settings):
-    return ZeroShot(split, settings)
+    return ZeroShot().on(split, settings)
 
 
 def leaning_view(view: View, task: ZeroShot, split, strength: float) -> View:
-    """Pull each picture towards its own class's prompt."""
+    """Pull each image towards its own class's prompt."""
     prompts = view.text_embeds.of(task.prompts)[torch.from_numpy(split.labels)]
     moved = torch.nn.functional.normalize(view.image_embeds + strength * prompts, dim=1)
     return View(view.text_embeds, moved)
@@ -48,16 +47,16 @@ def test_permuted_labels_are_at_chance(task, split, settings, random_view):
     view = leaning_view(random_view(task.texts(), len(split.rows), 0), task, split, 5.0)
     assert values(task.measure(view, view))["acc1"] == 1.0
     permuted = np.random.default_rng(0).permutation(split.labels)
-    control = ZeroShot(replace(split, labels=permuted), settings)
+    control = ZeroShot().on(replace(split, labels=permuted), settings)
     metric = control.measure(view, view)[0]
     row = metric_row(metric, split.name, "finetuned", settings)
     assert row["ci_low"] <= 1 / len(split.class_names) <= row["ci_high"]
 
 
-def test_pictures_without_a_label_are_left_out(split, settings, random_view):
+def test_images_without_a_label_are_left_out(split, settings, random_view):
     labels = split.labels.copy()
     labels[::3] = -1
-    task = ZeroShot(replace(split, labels=labels), settings)
+    task = ZeroShot().on(replace(split, labels=labels), settings)
     view = random_view(task.texts(), len(split.rows), 0)
     metric = task.measure(view, view)[0]
     assert len(metric.values) == (labels >= 0).sum()
@@ -74,11 +73,22 @@ def test_every_metric_has_an_interval(task, split, settings, random_view):
         assert row["stderr"] >= 0
 
 
-def test_wilson_interval_is_statsmodels():
-    for hits in ([0] * 7, [1, 0, 0, 1, 1], [1] * 4):
-        expected = proportion_confint(sum(hits), len(hits), alpha=0.05, method="wilson")
-        got = wilson_interval(np.array(hits, float), 0.95)
-        assert (got.low, got.high) == pytest.approx(expected)
+@pytest.mark.parametrize(("hits", "count"), [(0, 7), (3, 5), (4, 4), (17, 60)])
+def test_wilson_interval_is_his_formula(hits, count):
+    got = wilson_interval(np.array([1.0] * hits + [0.0] * (count - hits)), 0.95)
+    z, share = 1.959963984540054, hits / count
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * ((share * (1 - share) + z**2 / (4 * count)) / count) ** 0.5
+    expected = (max(centre - half, 0.0), min(centre + half, 1.0))
+    assert (got.low, got.high) == pytest.approx(expected, abs=1e-12)
+    assert got.low <= share <= got.high
+
+
+def test_wilson_interval_by_hand():
+    """No hit in 7: z^2 / (7 + z^2)."""
+    got = wilson_interval(np.zeros(7), 0.95)
+    assert (got.low, got.stderr) == (0.0, 0.0)
+    assert got.high == pytest.approx(3.841458820694124 / 10.841458820694124, abs=1e-12)
 
 
 def test_worst_class_is_the_largest_of_the_worst():
@@ -88,10 +98,10 @@ def test_worst_class_is_the_largest_of_the_worst():
 
 def test_a_split_without_labels_is_an_error(split, settings):
     bare = replace(split, labels=np.full(len(split.rows), -1), class_names=[])
-    with pytest.raises(DataError, match=r"split 'validation': 0 labelled pictures and 0 classes"):
-        ZeroShot(bare, settings)
+    with pytest.raises(DataError, match=r"split 'validation': 0 labelled images and 0 classes"):
+        ZeroShot().on(bare, settings)
 
 
 def test_a_prompt_without_a_label_is_an_error(split, settings):
     with pytest.raises(ConfigError, match=r"evaluate.prompt.*\{label\}"):
-        ZeroShot(split, settings.model_copy(update={"prompt": "A photo"}))
+        ZeroShot().on(split, settings.model_copy(update={"prompt": "A photo"}))
