@@ -51,10 +51,10 @@ def item_texts(
         return ItemTexts(entry.without_text, entry.items_are_classes)
     try:
         (images,) = make_splits(read_captions(layout.captions), [split], layout.captions)
-        made = entry.on(images, section_of(settings, split, layout))
+        texts = entry.on(images, section_of(settings, split, layout)).item_texts(task, metric)
     except ClipdiffError as error:
         return ItemTexts(str(error), entry.items_are_classes)
-    return ItemTexts(entry.without_text, entry.items_are_classes, made.item_texts(task, metric))
+    return ItemTexts(entry.without_text, entry.items_are_classes, texts)
 
 
 def _entry_of(settings: EvaluateSettings, split: str, task: str) -> TaskEntry | None:

@@ -16,7 +16,7 @@ from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import write_json, write_parquet
 from clipdiff.grid import Layout
 from clipdiff.provenance import provenance
-from clipdiff.tasks.base import TextEmbeds, View
+from clipdiff.tasks.base import Task, TextEmbeds, View
 from clipdiff.tasks.measuring.metrics import item_rows, metric_row
 from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.images import embed_images
@@ -54,16 +54,11 @@ def evaluate(
     encode = TextEncoder(clip)
     inputs = read_inputs(captions, embeds, settings.evaluate.splits, clip)
     tasks = make_tasks(settings, inputs, encode, layout)
-    reference_texts = _distinct(text for _, task in tasks for text in task.reference_texts())
-    reference = _reference_views(settings, inputs, encode, reference_texts)
-    texts = _distinct(text for _, task in tasks for text in task.texts())
+    reference = _reference_views(settings, inputs, encode, [task for _, task in tasks])
     metric_rows, item_tables = [], []
     for weights, state in weight_settings(pretrained, model, settings.evaluate.wise_alphas):
         clip.model.load_state_dict(state)
-        image_embeds = inputs.image_embeds
-        if settings.image_tower_trained:
-            image_embeds = embed_images(clip, captions, inputs.image_ids, settings.clip.batch)
-        views = inputs.views(settings.evaluate, TextEmbeds(texts, encode(texts)), image_embeds)
+        views = _views(settings, inputs, encode, [task for _, task in tasks])
         for split, task in tasks:
             for metric in task.measure(views[split.name], reference[split.name]):
                 metric_rows.append(metric_row(metric, split.name, weights, settings.evaluate))
@@ -76,13 +71,26 @@ def evaluate(
     write_json(metrics, {"provenance": provenance(settings), "rows": metric_rows})
 
 
+def _views(
+    settings: EvaluateSettings, inputs: Inputs, encode: TextEncoder, tasks: list[Task]
+) -> dict[str, View]:
+    """Embed what tasks measure, by the weights that the cell's CLIP holds."""
+    texts = _distinct(text for task in tasks for text in task.texts())
+    image_embeds = inputs.image_embeds
+    if settings.image_tower_trained:
+        batch = settings.clip.batch
+        image_embeds = embed_images(encode.clip, inputs.captions, inputs.image_ids, batch)
+    return inputs.views(settings.evaluate, TextEmbeds(texts, encode(texts)), image_embeds)
+
+
 def _reference_views(
-    settings: EvaluateSettings, inputs: Inputs, encode: TextEncoder, texts: list[str]
+    settings: EvaluateSettings, inputs: Inputs, encode: TextEncoder, tasks: list[Task]
 ) -> dict[str, View]:
     """Embed what the judge has to see, while the cell's CLIP holds its pretrained weights.
 
     The judge is that CLIP, where both have one name; or nobody, where no task has a text for it.
     """
+    texts = _distinct(text for task in tasks for text in task.reference_texts())
     image_embeds, paint = inputs.image_embeds, Painters(settings.reference_clip, inputs).paint
     if not texts or settings.reference_clip.result() == settings.clip.result():
         text_embeds = encode(texts)

@@ -21,7 +21,7 @@ from clipdiff.progress import Progress
 from clipdiff.settings import Clip
 from clipdiff.tasks.base import Painted
 from clipdiff.tasks.clip_score import Unclip
-from clipdiff.towers.images import embed_pictures, open_pictures, read_pictures
+from clipdiff.towers.images import embed_pixels, open_images, read_images
 from clipdiff.towers.load import LoadedClip, load_clip
 
 SAMPLE = 32
@@ -103,7 +103,7 @@ class Painter:
                 part = slice(start, start + self.settings.batch)
                 batch = self._decode(image_embeds[part] * self.norm, seeds[part])
                 preprocessed = torch.stack([self.judge.preprocess(image) for image in batch])
-                parts.append(embed_pictures(self.judge, preprocessed))
+                parts.append(embed_pixels(self.judge, preprocessed))
                 images += batch
                 progress.advance(len(batch))
         return Painted(images, torch.cat(parts))
@@ -135,8 +135,8 @@ class Painter:
         width = self.pipeline.image_normalizer.config.embedding_dim
         if width != cached.shape[1]:
             raise self._misfit(f"image embeddings of width {width}, those here {cached.shape[1]}")
-        encoded = read_pictures(inputs.captions, inputs.image_ids.iloc[:SAMPLE])
-        images = list(open_pictures(encoded))
+        encoded = read_images(inputs.captions, inputs.image_ids.iloc[:SAMPLE])
+        images = list(open_images(encoded))
         pixels = self.pipeline.feature_extractor(images=images, return_tensors="pt").pixel_values
         encoder = self.pipeline.image_encoder
         with torch.inference_mode():

@@ -14,9 +14,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from clipdiff.config.model import Data
 from clipdiff.config.stages import EvaluateSettings
-from clipdiff.demo.table import demo_captions
+from clipdiff.datasets.demo import Demo
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet, write_tensors
 from clipdiff.grid import Layout
@@ -57,8 +56,7 @@ class Bench:
         self.captions, self.embeds = self.layout.captions, self.layout.image_embeds
         self.clip = save_clip(root / "clip", seed=0)
         self.cell = save_clip(root / "cell", seed=1)
-        sizes = {"train_images": 2, "validation_images": 40, "test_images": 40}
-        self.table = demo_captions(Data(source="demo", pairs=1, **sizes))
+        self.table = Demo().captions({"train": 2, "validation": 40, "test": 40}, seed=0)
         self.table = self.table[self.table["split"].isin(COUNTS)].reset_index(drop=True)
         self.captions.parent.mkdir()
         self.table.to_parquet(self.captions)
