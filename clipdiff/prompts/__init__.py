@@ -2,7 +2,7 @@
 
 ``difference``, ``rewrite`` and ``describe`` are templates that hold ``{caption_1}`` and, for the
 first, ``{caption_2}`` (``[MASK]`` marks a masked model's slots; its answer is what follows the
-captions). ``describe`` asks how the pictures of a class look, given its name. Optional are
+captions). ``describe`` asks how the images of a class look, given its name. Optional are
 ``system``, a chat model's instruction on captions; ``examples``, answered questions a task, shown
 before every question; and ``stop``, strings that end an answer. Raise ``version`` with every
 change.
@@ -19,8 +19,8 @@ from typing import Literal, TypedDict
 import yaml
 from pydantic import Field, ValidationError
 
-from clipdiff.settings import Section
 from clipdiff.errors import ConfigError, did_you_mean
+from clipdiff.settings import Section
 
 FOLDER = Path(__file__).parent
 CAPTION_CHARACTERS = 1_000
@@ -66,7 +66,7 @@ class Prompt(Section):
         if template is None:
             raise ConfigError(f"prompt {self.version}: has no template for the task '{task}'")
         captions = {"caption_1": _one_line(caption_1), "caption_2": _one_line(caption_2)}
-        return re.sub(r"\{(caption_[12])\}", lambda found: captions[found[1]], template)
+        return re.sub(r"\{(caption_[12])\}", lambda match: captions[match[1]], template)
 
     def turns(self, task: Task, caption_1: str, caption_2: str = "") -> list[Turn]:
         """Return the whole conversation to be answered: instruction, examples, question.
@@ -77,10 +77,10 @@ class Prompt(Section):
         turns: list[Turn] = []
         if self.system and task != "describe":  # it speaks of captions
             turns.append({"role": "system", "content": self.system})
-        for shown in self.examples.get(task, []):
-            asked = self.question(task, shown.caption_1, shown.caption_2)
+        for example in self.examples.get(task, []):
+            asked = self.question(task, example.caption_1, example.caption_2)
             turns.append({"role": "user", "content": asked})
-            turns.append({"role": "assistant", "content": shown.answer})
+            turns.append({"role": "assistant", "content": example.answer})
         question = self.question(task, caption_1, caption_2)
         return [*turns, {"role": "user", "content": question}]
 
@@ -95,16 +95,16 @@ def load(name: str) -> Prompt:
     """Read one prompt file.
 
     Args:
-        name: a file of ``clipdiff/llm/prompts`` without ``.yaml``, or the path of one.
+        name: a file of ``clipdiff/prompts`` without ``.yaml``, or the path of one.
 
     Raises:
         ConfigError: there is none of that name, or it says something that is not allowed.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-        hint = did_you_mean(name, known)
-        raise ConfigError(f"prompt: got '{name}', allowed: {', '.join(known)}, or a path{hint}")
+        names = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+        hint = did_you_mean(name, names)
+        raise ConfigError(f"prompt: got '{name}', allowed: {', '.join(names)}, or a path{hint}")
     try:
         return Prompt.model_validate(yaml.safe_load(path.read_text()))
     except (yaml.YAMLError, ValidationError) as error:
@@ -117,7 +117,7 @@ def render(name: str, task: Task, caption_1: str, caption_2: str = "") -> str:
     Args:
         name: a prompt file, without ``.yaml``.
         task: what is asked.
-        caption_1: caption of the first picture, or the name of a class.
+        caption_1: caption of the first image, or the name of a class.
         caption_2: caption of the second, for ``difference``.
 
     Raises:

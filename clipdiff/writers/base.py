@@ -1,19 +1,36 @@
 """What every LLM is made of: the settings of an entry of ``llm_definitions``, and its writer."""
 
 import hashlib
+import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from clipdiff.errors import ConfigError
 from clipdiff.prompts import Prompt, Turn
 from clipdiff.registry import Entry, Registry
 from clipdiff.settings import Compute, FilterChanges, Generate, Positive, Price, Values
+from clipdiff.shipped import path_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+EXPECTED_SHARE = 0.5  # of max_new_tokens
+
+
+def _shipped_if_demo(name: str) -> str:
+    try:
+        path_of(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_shipped_if_demo)]
+"""A model of ``save_pretrained``'s format: the hub's name of it, its folder, or ``demo:NAME``."""
 
 Finding = tuple[bool, str]
 """Whether something is as it has to be, and what it is."""
@@ -82,7 +99,7 @@ class WriterEntry(Entry):
 
     @property
     def price(self) -> Price | None:
-        """What its tokens cost."""
+        """What its tokens cost; None: nothing, or it is not known."""
         return None
 
     @property
@@ -94,6 +111,25 @@ class WriterEntry(Entry):
     def prompt_name(self) -> str | None:
         """Name of its prompt file; None where nothing is asked."""
         return None
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the model that runs on this machine; None: it is elsewhere, or is none.
+
+        Raises:
+            ConfigError: the model is ``demo:NAME``, and none of that name is shipped.
+        """
+        return None
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this machine computes the answers, not a server elsewhere."""
+        return True
+
+    @property
+    def expected_tokens(self) -> float:
+        """Tokens of a usual answer, for estimates."""
+        return 0.0
 
     def open(self, generate: Generate, prompt: Prompt) -> Writer:
         """Load the model, or connect to its server.
@@ -139,7 +175,8 @@ class WriterEntry(Entry):
 
     def parameters(self) -> int | None:
         """Return the number of parameters that run on this machine; None if that is not known."""
-        return None
+        files = sorted(self.folder.glob("*.safetensors")) if self.folder else []
+        return sum(map(count_parameters, files)) or None
 
 
 class AskedWriter(WriterEntry):
@@ -147,14 +184,30 @@ class AskedWriter(WriterEntry):
 
     prompt: str = Field("plain", description="a file of clipdiff/prompts, without .yaml, or a path")
     batch: Compute[Positive] = Field(
-        64, description="prompts decoded at once; changes answers by rounding only"
+        64, description="prompts answered at once; changes answers by rounding only"
     )
-    max_new_tokens: Positive = 96
 
     @property
     def prompt_name(self) -> str | None:
         """The prompt."""
         return self.prompt
+
+    def identity(self) -> Values:
+        """Return the settings, without the prompt's name: what it says counts."""
+        facts = self.result()
+        del facts["prompt"]
+        return facts
+
+
+class TokenWriter(AskedWriter):
+    """A model that writes its answers token by token."""
+
+    max_new_tokens: Positive = Field(96, description="most tokens of an answer")
+
+    @property
+    def expected_tokens(self) -> float:
+        """Half of what is allowed."""
+        return EXPECTED_SHARE * self.max_new_tokens
 
 
 WRITERS = Registry(WriterEntry)
@@ -169,3 +222,12 @@ def row_seed(seed: int, row_id: int) -> int:
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:
     """Cut a text at the first stop string in it."""
     return text[: min([place for s in stop if (place := text.find(s)) >= 0], default=len(text))]
+
+
+def count_parameters(weights: Path) -> int:
+    """Return how many numbers a safetensors file holds, without reading them."""
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="numpy") as tensors:
+        names = tensors.keys()
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)

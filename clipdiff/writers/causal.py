@@ -3,37 +3,52 @@
 import copy
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedTokenizerBase
+from clipdiff.prompts import Prompt, Turn
+from clipdiff.settings import Generate
+from clipdiff.writers.local.decoding import DecodingModel, DecodingWriter, render_chat
 
-from clipdiff.writers.local.decoding import DecodingWriter, context_room
-from clipdiff.prompts import Turn, as_text
+if TYPE_CHECKING:
+    from transformers import DynamicCache
 
 SHORTEST_PREFIX = 16  # tokens; below, sharing them gains nothing
 
 
+class Causal(DecodingModel):
+    """A causal model, with the tokenizer's own chat template where it has one."""
+
+    kind: Literal["causal"] = "causal"
+
+    def open(self, generate: Generate, prompt: Prompt) -> "CausalWriter":
+        """Load the model; see :meth:`clipdiff.writers.base.WriterEntry.open`."""
+        return CausalWriter(self, generate, prompt)
+
+    def preview(self, turns: list[Turn]) -> str:
+        """Return a conversation in the chat template."""
+        return render_chat(self.tokenizer(), turns)
+
+
 class CausalWriter(DecodingWriter):
-    """``AutoModelForCausalLM``, with the tokenizer's own chat template where it has one.
+    """``AutoModelForCausalLM``.
 
     What all prompts of a batch begin with (instruction, examples) runs through the model once.
     """
 
-    auto = AutoModelForCausalLM
+    auto = "AutoModelForCausalLM"
     padding_side = "left"  # so that all answers of a batch begin in the same column
     prefix: list[int] | None = None  # of the newest batch
-    cache: DynamicCache | None = None  # what the model keeps of it, for one row
+    cache: "DynamicCache | None" = None  # what the model keeps of it, for one row
 
     def encode(self, prompts: Sequence[list[Turn]]) -> list[list[int]]:
         """Return token ids; a chat template brings the special tokens itself."""
-        texts = [rendered(self.tokenizer, turns) for turns in prompts]
+        texts = [render_chat(self.tokenizer, turns) for turns in prompts]
         plain = self.tokenizer.chat_template is None
         return self.tokenizer(texts, add_special_tokens=plain).input_ids
 
     def room(self) -> int:
         """Prompt and answer share the context."""
-        return context_room(self, self.max_new_tokens)
+        return self.context() - self.max_new_tokens
 
     def prompt_columns(self, width: int) -> int:
         """``generate`` returns the prompt before the answer."""
@@ -45,6 +60,8 @@ class CausalWriter(DecodingWriter):
         Padding stands between the prefix and what is each prompt's own; positions count by the
         mask, so it is not seen.
         """
+        import torch
+
         prefix = shared_prefix(encoded)
         if len(encoded) == 1 or len(prefix) < SHORTEST_PREFIX:
             return super().inputs(encoded)
@@ -56,20 +73,16 @@ class CausalWriter(DecodingWriter):
             "past_key_values": self._prefix_cache(prefix, len(encoded)),
         }
 
-    def _prefix_cache(self, prefix: list[int], rows: int) -> DynamicCache:
+    def _prefix_cache(self, prefix: list[int], rows: int) -> "DynamicCache":
+        import torch
+
         if self.prefix != prefix:
             ids = torch.tensor([prefix], device=self.model.device)
             self.prefix, self.cache = prefix, self.model(ids, use_cache=True).past_key_values
         cache = copy.deepcopy(self.cache)
+        assert cache is not None
         cache.batch_repeat_interleave(rows)
         return cache
-
-
-def rendered(tokenizer: PreTrainedTokenizerBase, turns: list[Turn]) -> str:
-    """Return a conversation in the tokenizer's own chat template, or as plain text without one."""
-    if tokenizer.chat_template is None:
-        return as_text(turns)
-    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
 
 def shared_prefix(encoded: Sequence[list[int]]) -> list[int]:

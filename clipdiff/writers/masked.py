@@ -6,28 +6,57 @@ number of rounds, the least confident are masked again and predicted given the o
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
-from transformers import AutoModelForMaskedLM
+from pydantic import Field
 
-from clipdiff.settings import LLM, Generate
+from clipdiff import prompts
 from clipdiff.errors import ModelError
+from clipdiff.prompts import MASK, Prompt, Turn, as_text
+from clipdiff.settings import Generate, Positive
 from clipdiff.writers.base import Answer
 from clipdiff.writers.local.batches import BatchWriter
-from clipdiff.writers.local.checkpoints import load_checkpoint, max_positions
-from clipdiff.prompts import MASK, Prompt, Turn, as_text
-from clipdiff.writers.local.sampling import sampler
+from clipdiff.writers.local.entry import LocalModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+
+class Masked(LocalModel):
+    """A masked model: it fills the slots of its prompt, so it can't reword captions."""
+
+    rewrites: ClassVar[bool] = False
+
+    kind: Literal["masked"] = "masked"
+    rounds: Positive = Field(4, description="mask-predict rounds")
+
+    @property
+    def expected_tokens(self) -> float:
+        """One word a slot."""
+        return prompts.load(self.prompt).scaffold.count(MASK)
+
+    def open(self, generate: Generate, prompt: Prompt) -> "MaskedWriter":
+        """Load the model; see :meth:`clipdiff.writers.base.WriterEntry.open`."""
+        return MaskedWriter(self, generate, prompt)
+
+    def preview(self, turns: list[Turn]) -> str:
+        """Return a conversation as one text, with the model's own mask in the slots."""
+        return as_text(turns).replace(MASK, str(self.tokenizer().mask_token))
 
 
 class MaskedWriter(BatchWriter):
     """``AutoModelForMaskedLM``; the answer is the filled scaffold without the captions."""
 
-    def __init__(self, definition: LLM, generate: Generate, prompt: Prompt):
-        self.model, self.tokenizer = load_checkpoint(AutoModelForMaskedLM, definition)
+    def __init__(self, entry: Masked, generate: Generate, prompt: Prompt):
+        from transformers import AutoModelForMaskedLM
+
+        from clipdiff.writers.local.checkpoints import load_checkpoint
+
+        self.model, self.tokenizer = load_checkpoint(AutoModelForMaskedLM, entry)
         if self.tokenizer.mask_token is None:
-            raise ModelError(f"'{definition.model}' has no mask token; kind 'masked' needs one")
-        self.generate, self.batch, self.rounds = generate, definition.batch, definition.rounds
+            raise ModelError(f"'{entry.model}' has no mask token; kind 'masked' needs one")
+        self.generate, self.batch, self.rounds = generate, entry.batch, entry.rounds
         scaffold = prompt.scaffold.replace(MASK, self.tokenizer.mask_token)
         self.scaffold = self.tokenizer(scaffold, add_special_tokens=False).input_ids
         mask = self.tokenizer.mask_token_id
@@ -43,17 +72,23 @@ class MaskedWriter(BatchWriter):
 
     def room(self) -> int:
         """The answer stands within the prompt."""
+        from clipdiff.writers.local.checkpoints import max_positions
+
         return max_positions(self.model, self.tokenizer)
 
     def answer(self, encoded: list[list[int]], seeds: list[int]) -> list[Answer]:
         """Answer one batch of encoded prompts."""
-        texts, count = self._fill(encoded, seeds), len(self.slots)
+        import torch
+
+        with torch.inference_mode():
+            texts, count = self._fill(encoded, seeds), len(self.slots)
         return [
             Answer(text, "stop", len(ids), count) for text, ids in zip(texts, encoded, strict=True)
         ]
 
-    @torch.inference_mode()
     def _fill(self, encoded: list[list[int]], seeds: list[int]) -> list[str]:
+        import torch
+
         padded = self.tokenizer.pad(
             {"input_ids": encoded}, padding_side="right", return_tensors="pt"
         ).to(self.model.device)
@@ -67,10 +102,10 @@ class MaskedWriter(BatchWriter):
                 again = count * (self.rounds - turn) // self.rounds
                 hidden = least_confident(confidence, again)
                 ids.scatter_(1, places, ids.gather(1, places).masked_fill(hidden, mask))
-            chosen, sure = self._predict(ids, padded.attention_mask, places, seeds, turn)
-            words = torch.where(hidden, chosen, ids.gather(1, places))
+            words, probability = self._predict(ids, padded.attention_mask, places, seeds, turn)
+            words = torch.where(hidden, words, ids.gather(1, places))
             ids.scatter_(1, places, words)
-            confidence = torch.where(hidden, sure, confidence)
+            confidence = torch.where(hidden, probability, confidence)
         starts = (places[:, -1] - self.slots[-1]).tolist()
         answers = [
             row[start : start + len(self.scaffold)]
@@ -79,9 +114,13 @@ class MaskedWriter(BatchWriter):
         return [sentence_case(text) for text in self.tokenizer.batch_decode(answers)]
 
     def _predict(
-        self, ids: Tensor, attention: Tensor, places: Tensor, seeds: list[int], turn: int
-    ) -> tuple[Tensor, Tensor]:
+        self, ids: "Tensor", attention: "Tensor", places: "Tensor", seeds: list[int], turn: int
+    ) -> "tuple[Tensor, Tensor]":
         """Return token (N, slots) int64 and its probability (N, slots) for every slot."""
+        import torch
+
+        from clipdiff.writers.local.sampling import sampler
+
         logits = self.model(input_ids=ids, attention_mask=attention).logits
         rows = torch.arange(len(ids), device=ids.device)[:, None]
         scores = logits[rows, places].float()  # (N, slots, V)
@@ -94,18 +133,22 @@ class MaskedWriter(BatchWriter):
             draw = sampler(self.generate, drawn, ids.shape[1] - turn)
             flat = ids.repeat_interleave(count, 0)
             noisy = draw(flat, scores.reshape(-1, size)).view(scores.shape)
-        chosen = noisy.argmax(-1)
-        return chosen, probability.gather(-1, chosen[..., None])[..., 0]
+        words = noisy.argmax(-1)
+        return words, probability.gather(-1, words[..., None])[..., 0]
 
 
-def least_confident(confidence: Tensor, count: int) -> Tensor:
+def least_confident(confidence: "Tensor", count: int) -> "Tensor":
     """Mark the ``count`` smallest of each row of confidence (N, slots); (N, slots) bool."""
-    chosen = confidence.topk(count, dim=1, largest=False).indices
-    return torch.zeros_like(confidence, dtype=torch.bool).scatter_(1, chosen, True)
+    import torch
+
+    places = confidence.topk(count, dim=1, largest=False).indices
+    return torch.zeros_like(confidence, dtype=torch.bool).scatter_(1, places, True)
 
 
-def banned_tokens(tokenizer: object, size: int) -> Tensor:
+def banned_tokens(tokenizer: "PreTrainedTokenizerBase", size: int) -> "Tensor":
     """Return (V,) bool: tokens that are no word of their own: special, pieces, punctuation."""
+    import torch
+
     names = tokenizer.convert_ids_to_tokens(range(min(size, len(tokenizer))))
     special = set(tokenizer.all_special_tokens)
     banned = torch.ones(size, dtype=torch.bool)
@@ -118,4 +161,4 @@ def banned_tokens(tokenizer: object, size: int) -> Tensor:
 def sentence_case(text: str) -> str:
     """Join punctuation to its word, and begin sentences with a capital."""
     text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
-    return re.sub(r"(^|[.!?] )([a-z])", lambda found: found[1] + found[2].upper(), text)
+    return re.sub(r"(^|[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)

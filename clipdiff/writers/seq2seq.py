@@ -1,17 +1,31 @@
 """Encoder-decoder models such as T5: the prompt is encoded, the answer decoded from scratch."""
 
 from collections.abc import Sequence
+from typing import Literal
 
-from transformers import AutoModelForSeq2SeqLM
+from clipdiff.prompts import Prompt, Turn, as_text
+from clipdiff.settings import Generate
+from clipdiff.writers.local.decoding import DecodingModel, DecodingWriter
 
-from clipdiff.writers.local.decoding import DecodingWriter, context_room
-from clipdiff.prompts import Turn, as_text
+
+class Seq2Seq(DecodingModel):
+    """An encoder-decoder model; it gets the conversation as one text."""
+
+    kind: Literal["seq2seq"] = "seq2seq"
+
+    def open(self, generate: Generate, prompt: Prompt) -> "Seq2SeqWriter":
+        """Load the model; see :meth:`clipdiff.writers.base.WriterEntry.open`."""
+        return Seq2SeqWriter(self, generate, prompt)
+
+    def preview(self, turns: list[Turn]) -> str:
+        """Return a conversation as one text."""
+        return as_text(turns)
 
 
 class Seq2SeqWriter(DecodingWriter):
     """``AutoModelForSeq2SeqLM``."""
 
-    auto = AutoModelForSeq2SeqLM
+    auto = "AutoModelForSeq2SeqLM"
     padding_side = "right"
 
     def encode(self, prompts: Sequence[list[Turn]]) -> list[list[int]]:
@@ -20,7 +34,7 @@ class Seq2SeqWriter(DecodingWriter):
 
     def room(self) -> int:
         """The whole encoder is the prompt's."""
-        return context_room(self, 0)
+        return self.context()
 
     def prompt_columns(self, width: int) -> int:
         """``generate`` returns the decoder's start token before the answer."""

@@ -1,11 +1,27 @@
 """vLLM in this process: causal models on GPUs, for many prompts. Has an environment of its own."""
 
 from collections.abc import Container, Iterator, Sequence
+from typing import Literal
 
-from clipdiff.settings import LLM, Generate
 from clipdiff.errors import ModelError
-from clipdiff.writers.base import Answer, cut_at_stop
 from clipdiff.prompts import Prompt, Turn, as_text
+from clipdiff.settings import Generate
+from clipdiff.writers.base import Answer, cut_at_stop
+from clipdiff.writers.local.decoding import DecodingModel, render_chat
+
+
+class Vllm(DecodingModel):
+    """A causal model under vLLM, with the tokenizer's own chat template where it has one."""
+
+    kind: Literal["vllm"] = "vllm"
+
+    def open(self, generate: Generate, prompt: Prompt) -> "VllmWriter":
+        """Load the model; see :meth:`clipdiff.writers.base.WriterEntry.open`."""
+        return VllmWriter(self, generate, prompt)
+
+    def preview(self, turns: list[Turn]) -> str:
+        """Return a conversation in the chat template."""
+        return render_chat(self.tokenizer(), turns)
 
 
 class VllmWriter:
@@ -15,7 +31,7 @@ class VllmWriter:
     answers of a shard come together.
     """
 
-    def __init__(self, definition: LLM, generate: Generate, prompt: Prompt):
+    def __init__(self, entry: Vllm, generate: Generate, prompt: Prompt):
         try:
             import torch
             import vllm
@@ -25,20 +41,20 @@ class VllmWriter:
                 "stage there, or use kind 'causal' (transformers)"
             ) from error
         self.generate, self.stop = generate, prompt.stop
-        self.max_new_tokens, self.cancelled = definition.max_new_tokens, False
+        self.max_new_tokens, self.cancelled = entry.max_new_tokens, False
         self.sampling = vllm.SamplingParams
         try:
             self.engine = vllm.LLM(
-                model=definition.model,
-                revision=definition.revision,
-                dtype=definition.dtype,
+                model=entry.checkpoint,
+                revision=entry.revision,
+                dtype=entry.dtype,
                 tensor_parallel_size=max(torch.cuda.device_count(), 1),
-                max_num_seqs=definition.batch,
+                max_num_seqs=entry.batch,
                 enable_prefix_caching=True,
                 seed=generate.seed,
             )
         except Exception as error:  # vLLM, the hub and CUDA share no base class
-            raise ModelError(f"'{definition.model}' can't be loaded by vLLM: {error}") from error
+            raise ModelError(f"'{entry.model}' can't be loaded by vLLM: {error}") from error
 
     def write(
         self, prompts: Sequence[list[Turn]], seeds: Sequence[int], done: Container[int] = ()
@@ -54,10 +70,11 @@ class VllmWriter:
         else:
             outputs = self.engine.chat(asked, settings)
         for place, output in zip(places, outputs, strict=True):
-            made = output.outputs[0]
-            text = cut_at_stop(made.text, self.stop).strip()
-            reason = "length" if made.finish_reason == "length" else "stop"
-            yield place, Answer(text, reason, len(output.prompt_token_ids), len(made.token_ids))
+            completion = output.outputs[0]
+            text = cut_at_stop(completion.text, self.stop).strip()
+            ran_out = completion.finish_reason == "length"
+            used = len(output.prompt_token_ids), len(completion.token_ids)
+            yield place, Answer(text, "length" if ran_out else "stop", *used)
 
     def _sampling(self, seed: int) -> object:
         return self.sampling(

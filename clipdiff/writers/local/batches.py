@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
+from typing import Any
 
-from clipdiff.writers.base import Answer
 from clipdiff.prompts import Turn
+from clipdiff.writers.base import Answer
 
 
 class BatchWriter(ABC):
@@ -15,6 +16,8 @@ class BatchWriter(ABC):
     """
 
     batch: int
+    model: Any
+    tokenizer: Any
     cancelled = False
 
     @abstractmethod

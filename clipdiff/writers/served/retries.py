@@ -1,9 +1,9 @@
-"""Asking a server that may be busy, broken or metered: what to ask again, and how fast to ask."""
+"""Failures of a server: which are asked again, after how long, and what the others mean."""
 
 import email.utils
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import openai
@@ -19,6 +19,33 @@ Reply = TypeVar("Reply")
 
 class BadReplyError(Exception):
     """A reply with status 200 that is none."""
+
+
+class TooLongError(Exception):
+    """The prompt has more tokens than the model can look at."""
+
+
+FAILURES = (openai.OpenAIError, BadReplyError)
+"""What :func:`ask_again` gives up with."""
+
+
+@contextmanager
+def valid_reply() -> Iterator[None]:
+    """Turn what the client says of prompts that are too long, and of broken replies.
+
+    Raises:
+        TooLongError: the server refuses the prompt for its length.
+        BadReplyError: the reply is no JSON.
+        openai.OpenAIError: anything else that failed.
+    """
+    try:
+        yield
+    except openai.BadRequestError as error:
+        if "context" not in str(error) and "maximum" not in str(error):
+            raise
+        raise TooLongError from error
+    except (openai.APIResponseValidationError, ValueError) as error:
+        raise BadReplyError(f"the reply is no valid JSON: {type(error).__name__}") from error
 
 
 def ask_again(request: Callable[[], Reply]) -> Reply:
@@ -43,6 +70,32 @@ def quota_is_used_up(error: BaseException) -> bool:
     return isinstance(error, openai.RateLimitError) and "insufficient_quota" in (
         error.code,
         error.type,
+    )
+
+
+def why_for_good(error: Exception, text: str, key_env: str) -> str:
+    """Say why a request failed for good, and what to do.
+
+    Args:
+        error: what :func:`ask_again` gave up with.
+        text: what it says, without the key.
+        key_env: the variable that holds the key.
+    """
+    if quota_is_used_up(error):
+        return (
+            f"says that the quota is used up: {text}; add credit, or lower data.pairs. Finished "
+            "answers are kept: run again to go on."
+        )
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return (
+            f"refuses the key: {text}; set the environment variable {key_env} to a valid one. "
+            "Finished answers are kept."
+        )
+    if isinstance(error, openai.NotFoundError | openai.BadRequestError):
+        return f"refuses the request: {text}; check model, endpoint and base_url"
+    return (
+        f"failed {MAX_RETRIES + 1} times in a row: {text}. Finished answers are kept: run again to "
+        "go on."
     )
 
 
@@ -74,39 +127,3 @@ def seconds_asked(headers: Mapping[str, str]) -> float | None:
         when = email.utils.parsedate_tz(headers.get("retry-after", ""))
         return email.utils.mktime_tz(when) - time.time() if when else None
     return None
-
-
-class Rate:
-    """At most so many units a minute, over all threads; without a limit nothing waits.
-
-    What a unit costs may be known only afterwards (tokens), so spending may go into debt: the next
-    one waits until it is paid.
-    """
-
-    def __init__(self, per_minute: int | None):
-        self.per_second = per_minute / 60 if per_minute else None
-        self.lock = threading.Lock()
-        self.free_at = time.monotonic()
-
-    def take_turn(self) -> None:
-        """Spend one unit and wait for its turn: callers leave one after the other, not together."""
-        if self.per_second:
-            with self.lock:
-                turn = max(self.free_at, time.monotonic())
-                self.free_at = turn + 1 / self.per_second
-            time.sleep(max(turn - time.monotonic(), 0.0))
-
-    def wait(self) -> None:
-        """Wait until there is no debt."""
-        while self.per_second:
-            with self.lock:
-                seconds = self.free_at - time.monotonic()
-            if seconds <= 0:
-                return
-            time.sleep(seconds)
-
-    def spend(self, units: int) -> None:
-        """Count units; one call's units delay what comes after it."""
-        if self.per_second:
-            with self.lock:
-                self.free_at = max(self.free_at, time.monotonic()) + units / self.per_second

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clipdiff.errors import GenerationError
-from clipdiff.writers.local.folders import check_folder
 from clipdiff.provenance import gpu_names
+from clipdiff.writers.local.folders import check_folder
 
 HOST = "127.0.0.1"
 START_SECONDS = 300.0

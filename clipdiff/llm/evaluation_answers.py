@@ -1,4 +1,4 @@
-"""What the evaluation asks of an LLM, about classes and held-out pairs: answered, then judged.
+"""What the evaluation asks of an LLM, about classes and held-out pairs: answered, then filtered.
 
 Questions are those of ``data/questions.parquet``; the answers go to the evaluation in the same
 three tables that a user's own texts come in.
@@ -13,13 +13,12 @@ import pandas as pd
 from clipdiff.config.stages import FilterSettings, GenerateSettings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff import prompts
-from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
+from clipdiff.llm.answer_store import AnswerStore, Question, cut_into_shards
 from clipdiff.llm.ask import Asking
+from clipdiff.llm.generate import identity, prompt_of
+from clipdiff.llm.text_context import TextContext
+from clipdiff.llm.text_filter import TextFilter
 from clipdiff.writers.base import row_seed
-from clipdiff.llm.context import TextContext
-from clipdiff.llm.generate import identity
-from clipdiff.llm.verdicts import Judge, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +33,18 @@ def answer_questions(settings: GenerateSettings, questions: Path, output: Path) 
     earlier runs are taken over, as in :func:`clipdiff.llm.generate.generate`.
 
     Raises:
-        ConfigError: the entry is a file of differences, which answers nothing.
+        ConfigError: the entry answers nothing.
         DataError: the questions are missing, truncated or lack a column.
         ModelError: the model can't be loaded.
         GenerationError: its server can't answer, or the budget is spent; answers are kept.
     """
-    definition = settings.definition
-    if definition.kind == "file":
+    entry = settings.definition
+    if not entry.is_asked:
         raise ConfigError(
-            f"evaluate.writer: '{settings.llm}' is a file of differences and answers no questions; "
-            "name an entry of another kind"
+            f"evaluate.writer: '{settings.llm}' is of kind '{entry.kind}' and answers no "
+            "questions; name an entry of another kind"
         )
-    table, prompt = read_parquet(questions, QUESTIONS), prompts.load(definition.prompt)
+    table, prompt = read_parquet(questions, QUESTIONS), prompt_of(settings)
     unable = [task for task in table["task"].unique() if getattr(prompt, task) is None]
     if unable:
         log.warning("prompt %s has no template for %s: not asked", prompt.version, unable)
@@ -61,19 +60,19 @@ def answer_questions(settings: GenerateSettings, questions: Path, output: Path) 
             strict=True,
         )
     ]
-    store = AnswerStore(output.parent / ".answers" / output.stem, identity(settings))
+    store = AnswerStore(output.parent / ".answers" / output.stem, identity(settings, prompt))
     shards = cut_into_shards(asked, settings.generate.shard_rows)
-    answers = Asking(settings, shards, store).answers()
+    answers = Asking(settings, prompt, shards, store).answers()
     answers = answers.rename(columns={"row_id": "question_id"}).assign(
         llm=settings.llm,
-        model=definition.model,
+        model=entry.model,
         prompt_version=prompt.version,
         seed=settings.generate.seed,
     )
     write_parquet(output, answers)
 
 
-def judge_answers(settings: FilterSettings, questions: Path, answers: Path, folder: Path) -> None:
+def filter_answers(settings: FilterSettings, questions: Path, answers: Path, folder: Path) -> None:
     """Write an LLM's ``evaluation_texts/{llm}/*.parquet``, one row a question.
 
     ``kept`` says whether the filter kept the text, ``drop_reason`` why not.
@@ -88,45 +87,47 @@ def judge_answers(settings: FilterSettings, questions: Path, answers: Path, fold
         raise DataError(f"{answers}: answers none of this run's questions; delete it and run again")
     context = TextContext(settings.clip)
     tables = [
-        _judged(settings, context, rows[rows["task"] == task].copy(), compares=compares)
+        _screen(settings, context, rows[rows["task"] == task].copy(), compares=compares)
         for task, compares in (("difference", True), ("describe", False))
     ]
     differences, descriptions = tables
     of_classes = differences["class_1"].notna()
     pairs = differences[~of_classes].astype({"image_id_1": "int64", "image_id_2": "int64"})
-    judged = ["difference", "kept", "drop_reason"]
+    outcome = ["difference", "kept", "drop_reason"]
     write_parquet(
         folder / "class_differences.parquet",
-        differences.loc[of_classes, ["class_1", "class_2", *judged]],
+        differences.loc[of_classes, ["class_1", "class_2", *outcome]],
     )
-    write_parquet(folder / "pair_differences.parquet", pairs[["image_id_1", "image_id_2", *judged]])
+    write_parquet(
+        folder / "pair_differences.parquet", pairs[["image_id_1", "image_id_2", *outcome]]
+    )
     # a description alone need not say of what it is one
     text = "This is a photo of a " + descriptions["class_1"] + ". " + descriptions["difference"]
-    described = descriptions.rename(columns={"class_1": "class"}).assign(description=text)
+    whole = descriptions.rename(columns={"class_1": "class"}).assign(description=text)
     write_parquet(
         folder / "class_descriptions.parquet",
-        described[["class", "description", "kept", "drop_reason"]],
+        whole[["class", "description", "kept", "drop_reason"]],
     )
     kept = sum(int(table["kept"].sum()) for table in tables)
     log.info("%s: %d of %d texts kept", settings.llm, kept, len(rows))
 
 
-def _judged(
+def _screen(
     settings: FilterSettings, context: TextContext, rows: pd.DataFrame, compares: bool
 ) -> pd.DataFrame:
     """Add ``difference`` (the text after cleaning), ``kept`` and ``drop_reason``."""
     sides = ["caption_1", "caption_2"] if compares else ["caption_1"]
-    judge = Judge(settings.filter, context, rows["caption_1"], compares)
-    verdicts: list[Verdict] = [
-        judge.judge(text, reason, known)
-        for text, reason, *known in zip(
+    text_filter = TextFilter(settings.filter, context, rows["caption_1"], compares)
+    screenings = [
+        text_filter.screen(text, reason, beside)
+        for text, reason, *beside in zip(
             rows["text"], rows["finish_reason"], *(rows[side] for side in sides), strict=True
         )
     ]
     return rows.assign(
-        difference=pd.array([verdict.text for verdict in verdicts], dtype="string"),
-        kept=pd.array([verdict.drop_reason is None for verdict in verdicts], dtype=bool),
-        drop_reason=pd.array([verdict.drop_reason for verdict in verdicts], dtype="string"),
+        difference=pd.array([each.text for each in screenings], dtype="string"),
+        kept=pd.array([each.drop_reason is None for each in screenings], dtype=bool),
+        drop_reason=pd.array([each.drop_reason for each in screenings], dtype="string"),
     )
 
 

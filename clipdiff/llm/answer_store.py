@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.writers.base import Answer
 from clipdiff.prompts import Task
+from clipdiff.writers.base import Answer
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,8 @@ class Journal:
     """Answers as they come, one JSON line each."""
 
     def __init__(self, lines: IO[str]):
-        self.lines, self.rows = lines, []
+        self.lines = lines
+        self.rows: list[dict[str, Any]] = []
 
     def add(self, key: str, answer: Answer) -> None:
         """Keep one answer; once this returns, killing the process does not lose it."""

@@ -1,0 +1,143 @@
+"""How many tokens of a text the CLIP to finetune reads: its tokenizer alone, not its weights."""
+
+import html
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clipdiff.errors import ConfigError, ModelError
+from clipdiff.llm.rules import whole_sentences
+from clipdiff.settings import Clip
+from clipdiff.shipped import path_of
+
+LOCAL_DIR = "local-dir:"
+DEFAULT_LIMIT = 77  # open_clip's, where a config says nothing
+PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")  # tokenizer.json is all of them
+# what else tokenizer_config.json may say without changing how a text is cut into tokens
+HARMLESS = {"backend", "tokenizer_class", "model_max_length", "padding_side", "truncation_side"}
+HARMLESS |= {"clean_up_tokenization_spaces", "is_local"}
+Count = Callable[[str], int]
+
+
+class TextContext:
+    """The length limit of one CLIP's text tower."""
+
+    def __init__(self, clip: Clip):
+        """Load the tokenizer; without open_clip, which takes ten seconds, if a folder has it all.
+
+        Raises:
+            ModelError: there is no such CLIP.
+        """
+        folder = clip_folder(clip)
+        tokenizer = plain_tokenizer(folder) if folder else None
+        if tokenizer is None:
+            tokenizer = open_clip_tokenizer(f"{LOCAL_DIR}{folder}" if folder else clip.model, clip)
+        self.count, self.limit = tokenizer
+
+    def fits(self, text: str) -> bool:
+        """Whether the text tower reads the whole text."""
+        return self.count(text) <= self.limit
+
+    def cut(self, text: str) -> str:
+        """Return the longest run of whole sentences from the start that fits; may be empty."""
+        sentences = whole_sentences(text)
+        while sentences and not self.fits(" ".join(sentences)):
+            sentences.pop()
+        return " ".join(sentences)
+
+
+def clip_folder(clip: Clip) -> Path | None:
+    """Return the folder of a CLIP; None where it has open_clip's or the hub's name.
+
+    Raises:
+        ModelError: no CLIP of that name is shipped.
+    """
+    try:
+        name = path_of(clip.model)
+    except ConfigError as error:
+        raise ModelError(f"clip.model: {error}") from error
+    if name == clip.model and not name.startswith(LOCAL_DIR):
+        return None
+    return Path(name.removeprefix(LOCAL_DIR))
+
+
+def plain_tokenizer(folder: Path) -> tuple[Count, int] | None:
+    """Return how a folder's CLIP counts tokens, and its limit; None where open_clip has to say.
+
+    A ``tokenizer.json`` says all where no class of transformers adds to it, and where open_clip
+    cleans texts in its usual way.
+    """
+    names = ("open_clip_config.json", "tokenizer_config.json", "tokenizer.json")
+    if not all((folder / name).is_file() for name in names) or (folder / "config.json").exists():
+        return None
+    model, tokens, words = (json.loads((folder / name).read_text()) for name in names)
+    text = model.get("model_cfg", {}).get("text_cfg", {})
+    if not text.get("hf_tokenizer_name") or text.get("tokenizer_mode"):
+        return None
+    if text.get("tokenizer_kwargs") or not _is_plain(tokens, words):
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    limit = text.get("context_length", DEFAULT_LIMIT)
+    return lambda text: len(tokenizer.encode(_clean(text)).ids), limit
+
+
+def _is_plain(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer's config adds nothing to its ``tokenizer.json``."""
+    special = {token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]}
+    return config.get("tokenizer_class") in PLAIN_CLASSES and all(
+        name in HARMLESS or (name.endswith("_token") and value in special)
+        for name, value in config.items()
+    )
+
+
+def _clean(text: str) -> str:
+    """Mend encoding, entities and white space: what open_clip does before it cuts into tokens."""
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def open_clip_tokenizer(name: str, clip: Clip) -> tuple[Count, int]:
+    """Return how open_clip counts tokens, start and end included, and its limit.
+
+    Args:
+        name: what open_clip calls the CLIP.
+        clip: what the configuration says, for the error.
+
+    Raises:
+        ModelError: there is no such CLIP.
+    """
+    import open_clip
+    from open_clip.tokenizer import get_clean_fn
+
+    try:
+        with _without_commentary():
+            tokenizer: Any = open_clip.get_tokenizer(name)
+    except Exception as error:  # open_clip and the hub share no base class
+        raise ModelError(f"clip.model '{clip.model}': no tokenizer: {error}") from error
+    if hasattr(tokenizer, "encode"):  # open_clip's own byte-pair encoding, which cleans by itself
+        return lambda text: len(tokenizer.encode(text)) + 2, tokenizer.context_length
+    clean = getattr(tokenizer, "clean_fn", get_clean_fn("canonicalize"))  # SigLIP names none
+    count: Count = lambda text: len(tokenizer.tokenizer(clean(text), verbose=False).input_ids)  # noqa: E731
+    return count, tokenizer.context_length
+
+
+@contextmanager
+def _without_commentary() -> Iterator[None]:
+    """Keep what open_clip says of every step, on the root logger, out of the log."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO or "open_clip" not in record.pathname
+
+    logging.root.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logging.root.removeFilter(is_wanted)
