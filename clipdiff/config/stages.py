@@ -312,7 +312,7 @@ def gather_settings(config: Config) -> GatherSettings:
         evaluate=config.evaluate,
         tasks=task_entries(config),
         gather=config.gather,
-        prices={name: entry.price for name, entry in entries.items() if entry.price},
+        prices={name: entry.token_price for name, entry in entries.items() if entry.token_price},
         answers={name: asked_llm(config, Row(name)) or name for name in config.llms},
     )
 

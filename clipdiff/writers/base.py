@@ -98,7 +98,7 @@ class WriterEntry(Entry):
     )
 
     @property
-    def price(self) -> Price | None:
+    def token_price(self) -> Price | None:
         """What its tokens cost; None: nothing, or it is not known."""
         return None
 
