@@ -15,7 +15,7 @@ class Budget:
     """
 
     def __init__(self, llm: str, entry: WriterEntry, generate: Generate):
-        self.llm, self.price = llm, entry.price
+        self.llm, self.price = llm, entry.token_price
         self.max_cost, self.max_tokens = generate.max_cost, generate.max_tokens_total
         self.prompt_tokens, self.completion_tokens = 0, 0
 

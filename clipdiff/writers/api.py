@@ -57,6 +57,11 @@ class Api(TokenWriter):
     tokens_per_minute: Compute[Positive | None] = Field(None, description="most tokens, in and out")
 
     @property
+    def token_price(self) -> Price | None:
+        """The price."""
+        return self.price
+
+    @property
     def folder(self) -> Path | None:
         """The folder that a local server serves."""
         return existing_folder(self.model) if self.runs_here else None

@@ -5,12 +5,12 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from clipdiff.settings import Generate
+from clipdiff import prompts
 from clipdiff.errors import ModelError
-from clipdiff.llm import causal, prompts
+from clipdiff.settings import Generate
+from clipdiff.writers import causal
 from clipdiff.writers.base import Answer, row_seed
 from clipdiff.writers.masked import banned_tokens, least_confident, sentence_case
-from clipdiff.llm.registry import open_writer
 
 KINDS = ["llama", "gpt2", "t5", "bert"]
 
@@ -21,7 +21,7 @@ def ask(asked):
 
     def answers(definition, order=range(7), **generate) -> dict[int, Answer]:
         prompt = prompts.load(definition.prompt)
-        writer = open_writer(definition, Generate(**generate), prompt)
+        writer = definition.open(Generate(**generate), prompt)
         turns = [prompt.turns("difference", *asked[row]) for row in order]
         written = dict(writer.write(turns, [row_seed(0, row) for row in order]))
         writer.close()
@@ -47,7 +47,7 @@ def test_batches_stay_the_same_whatever_is_done(entry, asked, name) -> None:
     """Seven prompts in batches of three: the batch that lacks one is answered whole."""
     definition = entry(name, batch=3)
     prompt = prompts.load(definition.prompt)
-    writer = open_writer(definition, Generate(), prompt)
+    writer = definition.open(Generate(), prompt)
     turns, seeds = [prompt.turns("difference", *pair) for pair in asked], list(range(7))
     whole = dict(writer.write(turns, seeds))
     first = list(whole)[:3]  # in the order of the batches
@@ -87,12 +87,12 @@ def test_greedy_equals_a_plain_loop(ask, asked, entry) -> None:
 def test_a_shared_prefix_changes_no_answer(entry, asked, monkeypatch) -> None:
     """Examples before every question are read once; answers stay those of whole prompts."""
     definition = entry("llama", batch=7, max_new_tokens=12)
-    shown = [{"caption_1": a, "caption_2": b, "answer": "They differ."} for a, b in asked[:2]]
+    examples = [{"caption_1": a, "caption_2": b, "answer": "They differ."} for a, b in asked[:2]]
     prompt = prompts.load("chat").model_copy(
-        update={"examples": {"difference": [prompts.Example(**each) for each in shown]}}
+        update={"examples": {"difference": [prompts.Example(**each) for each in examples]}}
     )
     turns = [prompt.turns("difference", *pair) for pair in asked]
-    writer = open_writer(definition, Generate(), prompt)
+    writer = definition.open(Generate(), prompt)
     shared = dict(writer.write(turns, list(range(7))))
     assert len(writer.prefix) > 40
     monkeypatch.setattr(causal, "SHORTEST_PREFIX", 10**6)
@@ -101,7 +101,7 @@ def test_a_shared_prefix_changes_no_answer(entry, asked, monkeypatch) -> None:
 
 def test_chat_template_goes_around_the_question(entry) -> None:
     prompt = prompts.load("chat")
-    writer = open_writer(entry("llama"), Generate(), prompt)
+    writer = entry("llama").open(Generate(), prompt)
     (ids,) = writer.encode([prompt.turns("difference", "a dog", "a cat")])
     text = "[INST] How do they differ? First: a dog. Second: a cat. [/INST]"
     assert writer.tokenizer.decode(ids) == text
@@ -111,7 +111,7 @@ def test_chat_template_goes_around_the_question(entry) -> None:
 def test_prompt_longer_than_the_context_gives_an_empty_answer(entry, asked) -> None:
     for name in ("llama", "bert"):
         prompt = prompts.load(entry(name).prompt)
-        writer = open_writer(entry(name), Generate(), prompt)
+        writer = entry(name).open(Generate(), prompt)
         questions = ("zebra q " * 300, "a dog"), asked[1]
         turns = [prompt.turns("difference", *pair) for pair in questions]
         answers = dict(writer.write(turns, [0, 0]))
@@ -131,7 +131,7 @@ def test_masked_answer_is_the_filled_scaffold(ask, entry) -> None:
 
 def test_masked_slots_stay_their_own_when_a_caption_names_the_mask(entry) -> None:
     prompt = prompts.load("scaffold")
-    writer = open_writer(entry("bert"), Generate(), prompt)
+    writer = entry("bert").open(Generate(), prompt)
     turns = [prompt.turns("difference", "[MASK] [MASK]", "a cat")]
     ((_, answer),) = writer.write(turns, [0])
     assert answer.text.startswith("The first shows ")
@@ -159,7 +159,7 @@ def test_vllm_says_what_it_wants_where_it_is_not(entry) -> None:
     if find_spec("vllm"):
         pytest.skip("vLLM is here")
     with pytest.raises(ModelError, match=r"kind 'vllm': .*environment of its own"):
-        open_writer(entry("llama", kind="vllm"), Generate(), prompts.load("chat"))
+        entry("llama", kind="vllm").open(Generate(), prompts.load("chat"))
 
 
 def test_sentence_case() -> None:
@@ -170,7 +170,7 @@ def test_sentence_case() -> None:
     ("name", "changes", "message"),
     [
         ("gpt2", {"model": "/nowhere/at/all"}, "no such folder"),
-        ("gpt2", {"model": "tests/llm"}, "lacks config.json"),
+        ("gpt2", {"model": "tests/writers"}, "lacks config.json"),
         ("bert", {"kind": "seq2seq"}, "kind 'seq2seq'"),
         ("gpt2", {"kind": "masked"}, "can't be loaded as a model of kind 'masked'"),
     ],
@@ -178,4 +178,4 @@ def test_sentence_case() -> None:
 def test_a_model_that_is_none(entry, name, changes, message) -> None:
     definition = entry(name, **changes)
     with pytest.raises(ModelError, match=message):
-        open_writer(definition, Generate(), prompts.load(definition.prompt))
+        definition.open(Generate(), prompts.load(definition.prompt))

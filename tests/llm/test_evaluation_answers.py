@@ -1,16 +1,16 @@
-"""What the evaluation asks, answered by tiny models of every kind and judged."""
+"""What the evaluation asks, answered by tiny models of every kind and filtered."""
 
 import pandas as pd
 import pytest
 import yaml
 
-from clipdiff.config.load import load_config
-from clipdiff.settings import LLM, Filter
 from clipdiff.config.stages import FilterSettings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.prompts import FOLDER
-from clipdiff.llm.questions import QUESTIONS, answer_questions, judge_answers
+from clipdiff.llm.evaluation_answers import QUESTIONS, answer_questions, filter_answers
+from clipdiff.prompts import FOLDER, load
+from clipdiff.settings import Clip, Filter
+from clipdiff.writers.file import File
 
 ROWS = [
     ("difference", "owl", "fox", None, None, "a photo of a owl", "a photo of a fox"),
@@ -36,9 +36,9 @@ def write(path, rows):
 
 
 @pytest.fixture
-def judging():
+def filtering():
     """Return a function that makes settings of the filter."""
-    clip = load_config("config.yaml").clip
+    clip = Clip(model="demo:clip")
 
     def make(**changes):
         return FilterSettings(llm="x", answers="x", filter=Filter(**changes), clip=clip, seed=0)
@@ -63,8 +63,6 @@ def test_descriptions_where_the_prompt_asks_for_them(entry, settings, questions,
 
 @pytest.mark.parametrize("name", ["plain", "llama2_chat", "gpt3_completion", "flan_t5"])
 def test_an_instruction_on_captions_is_no_part_of_a_description(name):
-    from clipdiff.prompts import load
-
     turns = load(name).turns("describe", "owl")
     assert turns[-1]["content"].count("owl") == 1
     assert all(turn["role"] != "system" for turn in turns)
@@ -92,16 +90,16 @@ def test_a_second_run_asks_nothing(entry, settings, questions, tmp_path):
 
 
 def test_a_file_of_differences_answers_nothing(settings, questions, tmp_path):
-    mine = LLM(kind="file", model="mine.csv")
-    with pytest.raises(ConfigError, match=r"evaluate\.writer: 'x' is a file of differences"):
+    mine = File(model="mine.csv")
+    with pytest.raises(ConfigError, match=r"evaluate\.writer: 'x' is of kind 'file'"):
         answer_questions(settings(mine), questions, tmp_path / "answers.parquet")
 
 
-def judged(folder, judging, questions, texts, **changes):
+def tables_of(folder, filtering, questions, texts, **changes):
     answers = folder / "answers.parquet"
     table = pd.DataFrame({"question_id": range(len(texts)), "text": texts, "finish_reason": "stop"})
     write_parquet(answers, table)
-    judge_answers(judging(**changes), questions, answers, folder / "texts")
+    filter_answers(filtering(**changes), questions, answers, folder / "texts")
     names = ("class_differences", "pair_differences", "class_descriptions")
     return [read_parquet(folder / f"texts/{name}.parquet") for name in names]
 
@@ -116,8 +114,8 @@ TEXTS = [
 ]
 
 
-def test_answers_are_judged_and_sorted_into_three_tables(tmp_path, judging, questions):
-    classes, pairs, described = judged(tmp_path, judging, questions, TEXTS)
+def test_answers_are_filtered_and_sorted_into_three_tables(tmp_path, filtering, questions):
+    classes, pairs, described = tables_of(tmp_path, filtering, questions, TEXTS)
     assert classes["kept"].tolist() == [True, False]
     assert classes["drop_reason"][1] == "meta"
     assert classes[["class_1", "class_2"]].to_numpy().tolist() == [["owl", "fox"], ["fox", "owl"]]
@@ -128,27 +126,27 @@ def test_answers_are_judged_and_sorted_into_three_tables(tmp_path, judging, ques
     assert described["drop_reason"][1] == "short"
 
 
-def test_without_the_filter_all_texts_are_kept(tmp_path, judging, questions):
-    tables = judged(tmp_path, judging, questions, TEXTS, enabled=False)
+def test_without_the_filter_all_texts_are_kept(tmp_path, filtering, questions):
+    tables = tables_of(tmp_path, filtering, questions, TEXTS, enabled=False)
     assert all(table["kept"].all() for table in tables)
 
 
-def test_an_llm_that_describes_nothing_has_an_empty_table(tmp_path, judging, questions):
-    described = judged(tmp_path, judging, questions, TEXTS[:4])[2]
+def test_an_llm_that_describes_nothing_has_an_empty_table(tmp_path, filtering, questions):
+    described = tables_of(tmp_path, filtering, questions, TEXTS[:4])[2]
     assert described.empty
 
 
-def test_questions_about_pictures_alone(tmp_path, judging):
-    questions = write(tmp_path / "pictures.parquet", ROWS[2:4])
-    classes, pairs, described = judged(tmp_path, judging, questions, TEXTS[2:4])
+def test_questions_about_images_alone(tmp_path, filtering):
+    questions = write(tmp_path / "images.parquet", ROWS[2:4])
+    classes, pairs, described = tables_of(tmp_path, filtering, questions, TEXTS[2:4])
     assert classes.empty
     assert described.empty
     assert len(pairs) == 2
 
 
-def test_answers_of_other_questions_are_an_error(tmp_path, judging, questions):
+def test_answers_of_other_questions_are_an_error(tmp_path, filtering, questions):
     with pytest.raises(DataError, match="answers none of this run's questions"):
-        judged(tmp_path, judging, questions, [*TEXTS, "a text too many"])
+        tables_of(tmp_path, filtering, questions, [*TEXTS, "a text too many"])
 
 
 def test_shipped_prompts_can_describe():

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
-from clipdiff.settings import LLM, Generate
+from clipdiff import prompts
 from clipdiff.errors import GenerationError
-from clipdiff.llm import api, prompts, retries
+from clipdiff.settings import Generate
+from clipdiff.writers.api import Api
+from clipdiff.writers.served import retries
 
 KEY = "sk-very-secret-123"
 BUSY = '{"error": {"message": "slow down", "type": "rate_limit"}}'
@@ -22,10 +24,10 @@ def ask(server, asked, monkeypatch):
 
     def answers(prompt="completion", temperature=0.0, **changes):
         values = {"model": "m", "base_url": server.url, "key_env": "THE_KEY", "batch": 4}
-        chosen = prompts.load(prompt)
-        definition = LLM(kind="api", prompt=prompt, **(values | changes))
-        writer = api.ApiWriter(definition, Generate(temperature=temperature), chosen)
-        turns = [chosen.turns("difference", *pair) for pair in asked]
+        asking = prompts.load(prompt)
+        entry = Api(prompt=prompt, **(values | changes))
+        writer = entry.open(Generate(temperature=temperature), asking)
+        turns = [asking.turns("difference", *pair) for pair in asked]
         try:
             answers = dict(writer.write(turns, list(range(len(turns)))))
             return [answers[place] for place in range(len(turns))]
@@ -71,9 +73,8 @@ def test_chat_endpoint_and_seeds(ask, asked, server) -> None:
 )
 def test_passing_failures_are_asked_again(ask, asked, server, reply, monkeypatch) -> None:
     monkeypatch.setattr(retries, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.5)
     server.script = [reply, None, reply]
-    assert [a.text for a in ask()] == [f"About First: {first}" for first, _ in asked]
+    assert [a.text for a in ask(timeout=0.5)] == [f"About First: {first}" for first, _ in asked]
     assert len(server.bodies) == len(asked) + 2
 
 
@@ -113,7 +114,6 @@ def test_requests_and_tokens_a_minute_are_limited(ask, server) -> None:
 
 def test_a_server_that_stays_down(ask, server, monkeypatch) -> None:
     monkeypatch.setattr(retries, "MAX_RETRIES", 1)
-    monkeypatch.setattr(api, "MAX_RETRIES", 1)
     server.script = [(500, {"retry-after-ms": "5"}, "oops")] * 40
     with pytest.raises(GenerationError, match=r"failed 2 times in a row.*run again"):
         ask()

@@ -26,13 +26,13 @@ def test_largest_noisy_logit_is_a_sample_of_the_softmax() -> None:
     rows = 20_000
     draw = sampler(Generate(temperature=0.5), range(rows), prompt_length=1)
     ids = torch.zeros(rows, 1, dtype=torch.int64)
-    chosen = draw(ids, probability.sqrt().log().expand(rows, 4)).argmax(1)  # p at temperature 0.5
-    share = torch.bincount(chosen, minlength=4) / rows
+    tokens = draw(ids, probability.sqrt().log().expand(rows, 4)).argmax(1)  # p at temperature 0.5
+    share = torch.bincount(tokens, minlength=4) / rows
     torch.testing.assert_close(share, probability, atol=0.015, rtol=0)
 
 
 def test_top_p_cuts_the_tail() -> None:
     draw = sampler(Generate(temperature=1, top_p=0.7), range(500), prompt_length=1)
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(500, 4)
-    chosen = draw(torch.zeros(500, 1, dtype=torch.int64), logits).argmax(1)
-    assert set(chosen.tolist()) == {0, 1}
+    tokens = draw(torch.zeros(500, 1, dtype=torch.int64), logits).argmax(1)
+    assert set(tokens.tolist()) == {0, 1}
