@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from typing import Self
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Progress:
             self.bar = Bar(console=Console(stderr=True))
             self.task = self.bar.add_task(what, total=total, completed=done)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self.bar is not None:
             self.bar.start()
         return self
