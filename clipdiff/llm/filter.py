@@ -160,9 +160,12 @@ def _truth(table: pd.DataFrame, images: pd.DataFrame) -> tuple[BooleanArray, Boo
     swapped: list[bool | None] = []
     for text, *ids in zip(table["difference"], table["image_id_1"], second, strict=True):
         one, other = (attributes.get(int(image_id)) for image_id in ids)
-        checkable = one and other
-        as_written.append(is_true(text, one, other, vocabulary) if checkable else None)
-        swapped.append(is_true(text, other, one, vocabulary) if checkable else None)
+        if one and other:
+            as_written.append(is_true(text, one, other, vocabulary))
+            swapped.append(is_true(text, other, one, vocabulary))
+        else:
+            as_written.append(None)
+            swapped.append(None)
     return pd.array(as_written, dtype="boolean"), pd.array(swapped, dtype="boolean")
 
 

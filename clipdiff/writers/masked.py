@@ -6,7 +6,7 @@ number of rounds, the least confident are masked again and predicted given the o
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -131,8 +131,9 @@ class MaskedWriter(BatchWriter):
             count, size = len(self.slots), scores.shape[-1]
             drawn = [seed + 7919 * slot for seed in seeds for slot in range(count)]
             draw = sampler(self.generate, drawn, ids.shape[1] - turn)
-            flat = ids.repeat_interleave(count, 0)
-            noisy = draw(flat, scores.reshape(-1, size)).view(scores.shape)
+            flat: Any = ids.repeat_interleave(count, 0)
+            flat_scores: Any = scores.reshape(-1, size)
+            noisy = draw(flat, flat_scores).view(scores.shape)
         words = noisy.argmax(-1)
         return words, probability.gather(-1, words[..., None])[..., 0]
 
@@ -149,7 +150,7 @@ def banned_tokens(tokenizer: "PreTrainedTokenizerBase", size: int) -> "Tensor":
     """Return (V,) bool: tokens that are no word of their own: special, pieces, punctuation."""
     import torch
 
-    names = tokenizer.convert_ids_to_tokens(range(min(size, len(tokenizer))))
+    names = tokenizer.convert_ids_to_tokens([*range(min(size, len(tokenizer)))])
     special = set(tokenizer.all_special_tokens)
     banned = torch.ones(size, dtype=torch.bool)
     for token, name in enumerate(names):

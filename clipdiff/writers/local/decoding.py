@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class DecodingModel(TokenWriter, LocalModel):
+class DecodingModel(LocalModel, TokenWriter):
     """Settings of a model in this process that writes token by token."""
 
 
@@ -101,4 +101,6 @@ def render_chat(tokenizer: "PreTrainedTokenizerBase", turns: list[Turn]) -> str:
     """Return a conversation in the tokenizer's own chat template, or as plain text without one."""
     if tokenizer.chat_template is None:
         return as_text(turns)
-    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    messages: list[Any] = [*turns]
+    template = tokenizer.apply_chat_template
+    return str(template(messages, tokenize=False, add_generation_prompt=True))
