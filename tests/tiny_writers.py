@@ -12,8 +12,8 @@ from typing import Literal
 import pytest
 import torch
 
-from clipdiff.demo.language_models import BUILDERS
-from clipdiff.demo.train_llm import examples
+from clipdiff.demo_models.language_models import BUILDERS
+from clipdiff.demo_models.train_llm import examples
 from clipdiff.writers.base import WRITERS, WriterEntry
 
 ENTRIES = {
