@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clipdiff.errors import ConfigError, ModelError
+from clipdiff.errors import ModelError
 from clipdiff.llm.rules import whole_sentences
 from clipdiff.settings import Clip
-from clipdiff.shipped import path_of
 
 LOCAL_DIR = "local-dir:"
 DEFAULT_LIMIT = 77  # open_clip's, where a config says nothing
@@ -26,16 +25,15 @@ class TextContext:
     """The length limit of one CLIP's text tower."""
 
     def __init__(self, clip: Clip):
-        """Load the tokenizer; without open_clip, which takes ten seconds, if a folder has it all.
+        """Load the tokenizer; without open_clip, which brings torch, if a folder says it all.
 
         Raises:
             ModelError: there is no such CLIP.
+            ConfigError: none of that name is shipped.
         """
         folder = clip_folder(clip)
-        tokenizer = plain_tokenizer(folder) if folder else None
-        if tokenizer is None:
-            tokenizer = open_clip_tokenizer(f"{LOCAL_DIR}{folder}" if folder else clip.model, clip)
-        self.count, self.limit = tokenizer
+        plain = plain_tokenizer(folder) if folder else None
+        self.count, self.limit = plain or open_clip_tokenizer(clip)
 
     def fits(self, text: str) -> bool:
         """Whether the text tower reads the whole text."""
@@ -53,15 +51,10 @@ def clip_folder(clip: Clip) -> Path | None:
     """Return the folder of a CLIP; None where it has open_clip's or the hub's name.
 
     Raises:
-        ModelError: no CLIP of that name is shipped.
+        ConfigError: no CLIP of that name is shipped.
     """
-    try:
-        name = path_of(clip.model)
-    except ConfigError as error:
-        raise ModelError(f"clip.model: {error}") from error
-    if name == clip.model and not name.startswith(LOCAL_DIR):
-        return None
-    return Path(name.removeprefix(LOCAL_DIR))
+    name = clip.open_clip_name
+    return Path(name.removeprefix(LOCAL_DIR)) if name.startswith(LOCAL_DIR) else None
 
 
 def plain_tokenizer(folder: Path) -> tuple[Count, int] | None:
@@ -73,18 +66,21 @@ def plain_tokenizer(folder: Path) -> tuple[Count, int] | None:
     names = ("open_clip_config.json", "tokenizer_config.json", "tokenizer.json")
     if not all((folder / name).is_file() for name in names) or (folder / "config.json").exists():
         return None
-    model, tokens, words = (json.loads((folder / name).read_text()) for name in names)
-    text = model.get("model_cfg", {}).get("text_cfg", {})
-    if not text.get("hf_tokenizer_name") or text.get("tokenizer_mode"):
+    try:
+        model, config, words = (json.loads((folder / name).read_text()) for name in names)
+    except ValueError:  # open_clip says what is wrong
         return None
-    if text.get("tokenizer_kwargs") or not _is_plain(tokens, words):
+    tower = model.get("model_cfg", {}).get("text_cfg", {})
+    if not tower.get("hf_tokenizer_name") or tower.get("tokenizer_mode"):
+        return None
+    if tower.get("tokenizer_kwargs") or not _is_plain(config, words):
         return None
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    limit = text.get("context_length", DEFAULT_LIMIT)
+    limit = tower.get("context_length", DEFAULT_LIMIT)
     return lambda text: len(tokenizer.encode(_clean(text)).ids), limit
 
 
@@ -104,12 +100,8 @@ def _clean(text: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
-def open_clip_tokenizer(name: str, clip: Clip) -> tuple[Count, int]:
+def open_clip_tokenizer(clip: Clip) -> tuple[Count, int]:
     """Return how open_clip counts tokens, start and end included, and its limit.
-
-    Args:
-        name: what open_clip calls the CLIP.
-        clip: what the configuration says, for the error.
 
     Raises:
         ModelError: there is no such CLIP.
@@ -119,13 +111,16 @@ def open_clip_tokenizer(name: str, clip: Clip) -> tuple[Count, int]:
 
     try:
         with _without_commentary():
-            tokenizer: Any = open_clip.get_tokenizer(name)
+            tokenizer: Any = open_clip.get_tokenizer(clip.open_clip_name)
     except Exception as error:  # open_clip and the hub share no base class
         raise ModelError(f"clip.model '{clip.model}': no tokenizer: {error}") from error
     if hasattr(tokenizer, "encode"):  # open_clip's own byte-pair encoding, which cleans by itself
         return lambda text: len(tokenizer.encode(text)) + 2, tokenizer.context_length
     clean = getattr(tokenizer, "clean_fn", get_clean_fn("canonicalize"))  # SigLIP names none
-    count: Count = lambda text: len(tokenizer.tokenizer(clean(text), verbose=False).input_ids)  # noqa: E731
+
+    def count(text: str) -> int:
+        return len(tokenizer.tokenizer(clean(text), verbose=False).input_ids)
+
     return count, tokenizer.context_length
 
 
