@@ -1,6 +1,6 @@
-from clipdiff.tables.measures import figure_names
+from clipdiff.tables.figures.names import figure_names
 
-FIGURES = figure_names(CONFIG.evaluate)
+FIGURES = figure_names(stages.gather_settings(CONFIG))
 
 
 rule gather:

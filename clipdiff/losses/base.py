@@ -1,9 +1,11 @@
 """What every loss is made of: the settings of an entry of ``loss_definitions``, and its module."""
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from clipdiff.errors import ConfigError
 from clipdiff.registry import Entry, Registry
 from clipdiff.settings.training import TrainChanges
 
@@ -61,3 +63,14 @@ class NegativesLoss(LossEntry):
 
 
 LOSSES = Registry(LossEntry)
+
+
+def describe_loss(values: Mapping[str, Any]) -> str:
+    """Return a loss in words, of its settings as a provenance has them.
+
+    A loss that is not installed here, or has changed, is told by its settings.
+    """
+    try:
+        return LOSSES.make(values).describe()
+    except (ConfigError, ValidationError):
+        return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from clipdiff.config.stages import GatherSettings
+from clipdiff.grid import Control, Row
 from clipdiff.stats.paired import smallest_sign_flip_p
-from clipdiff.tables.effects import Effect
-from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT, Measure, reported_splits
-from clipdiff.tables.summary import best_cell, select, weight_kinds
+from clipdiff.tables.answer.effects import Effect
+from clipdiff.tables.scope import DIFFERENCE, FINETUNED, ZERO_SHOT, families, reported_splits
+from clipdiff.tables.summary.table import best_arm, select, weight_kinds
+from clipdiff.tasks.base import Measure
 
 CHANCE = 0.5  # of difference accuracy
 LEAK = 0.03  # how far above both chance and pretrained the shuffled texts may come
@@ -38,21 +40,22 @@ def control_text(settings: GatherSettings, summary: pd.DataFrame) -> str:
 
 def _shuffled(rows: pd.DataFrame) -> str:
     """Say whether texts of the wrong pairs teach more than chance; empty without that control."""
-    shuffled = rows[rows["llm"].str.startswith("shuffled-")]
+    controls = rows["llm"].map(lambda name: Row.parse(name).control)
+    shuffled = rows[controls == Control.SHUFFLED]
     if shuffled.empty:
         return ""
     before = rows[rows["kind"] == "pretrained"].set_index("split")["mean"]
     bounds = shuffled["split"].map(before).clip(lower=CHANCE)
-    worst = (shuffled["mean"] - bounds).idxmax()
-    reached, bound = shuffled.loc[worst, "mean"], bounds.loc[worst]
+    worst = (shuffled["mean"] - bounds).argmax()
+    reached, bound = shuffled["mean"].iloc[worst], bounds.iloc[worst]
     fine = reached <= bound + LEAK
     top = shuffled.groupby("split")["mean"].max()
-    cells = rows[rows["kind"] == "cell"]
-    above = (cells["mean"] - cells["split"].map(top) > LEAK).groupby(cells["llm"], sort=False).any()
+    arms = rows[rows["kind"] == "cell"]
+    above = (arms["mean"] - arms["split"].map(top) > LEAK).groupby(arms["llm"], sort=False).any()
     blind = ", ".join(above.index[~above])
     return (
         f" Texts given to the wrong pairs (shuffled) reach {reached:.3f} on "
-        f"{shuffled.loc[worst, 'split']}, where chance or the pretrained CLIP has {bound:.3f}: "
+        f"{shuffled['split'].iloc[worst]}, where chance or the pretrained CLIP has {bound:.3f}: "
         + ("they teach no differences." if fine else "more than they should; the evaluation leaks.")
         + (f" No cell of {blind} gets more than {LEAK:g} above them." if blind else "")
     )
@@ -60,7 +63,7 @@ def _shuffled(rows: pd.DataFrame) -> str:
 
 def cost_text(settings: GatherSettings, summary: pd.DataFrame) -> str:
     """Return the zero-shot changes beside the difference gains, each a mean over its splits."""
-    best, parts = best_cell(summary), []
+    best, parts = best_arm(summary), []
     for weights in weight_kinds(summary):
         changes, gains = (
             _mean_gains(settings, summary, measure, weights, best)
@@ -81,7 +84,7 @@ def _mean_gains(
     weights: str,
     best: tuple[str, str] | None,
 ) -> str | None:
-    """Return the mean change of the best cell, or of all, and its range over splits and cells."""
+    """Return the mean change of the best arm, or of all, and its range over splits and arms."""
     splits = reported_splits(settings.evaluate)
     rows = pd.concat([select(summary, measure, split, weights) for split in splits])
     rows = rows[rows["kind"] == "cell"]
@@ -89,8 +92,8 @@ def _mean_gains(
         rows = rows[(rows["llm"] == best[0]) & (rows["loss"] == best[1])]
     if rows.empty:
         return None
-    gains, splits = rows["gain"], rows["split"].nunique()
-    where = f" on {splits} splits" if splits > 1 else ""
+    gains, count = rows["gain"], rows["split"].nunique()
+    where = f" on {count} splits" if count > 1 else ""
     ends = f" ({_span(gains, '+.3f')}{where})" if len(rows) > 1 else ""
     return f"{gains.mean():+.3f}{ends}"
 
@@ -98,12 +101,12 @@ def _mean_gains(
 def sureness(
     settings: GatherSettings, groups: dict[Measure, list[Effect]]
 ) -> tuple[str, list[str]]:
-    """Return what intervals and p values say, and for each metric what another seed changes."""
+    """Return what intervals and p values say, and for each measure what another seed changes."""
     confidence, seeds = 100 * settings.evaluate.confidence, len(settings.seeds)
     text = (
-        f"Intervals are {confidence:g} % and come from resampling pictures "
-        f"{settings.evaluate.resamples} times, because pairs share pictures. They and the p values "
-        "say how these models would do on other pictures of this kind, not how other trainings "
+        f"Intervals are {confidence:g} % and come from resampling images "
+        f"{settings.evaluate.resamples} times, because pairs share images. They and the p values "
+        "say how these models would do on other images of this kind, not how other trainings "
         "would. "
     )
     if seeds < 2:
@@ -139,10 +142,10 @@ def _span(values: Sequence[float] | pd.Series, style: str) -> str:
 
 def limits(settings: GatherSettings, effects: Sequence[Effect]) -> list[str]:
     """Return what the run cannot say, whatever its numbers."""
-    found = [
+    texts = [
         "“Not shown” is not “no difference”: the intervals say how large an unseen one could be.",
         "The two ends of a ranking are picked after looking, so the distance between them is "
-        "somewhat larger than on new pictures. Their p is corrected for that, their interval is "
+        "somewhat larger than on new images. Their p is corrected for that, their interval is "
         "not.",
         "A name stands for its whole entry: an LLM for its prompt and for what the filter kept of "
         "its texts, a loss for the training settings that its entry changes.",
@@ -152,15 +155,20 @@ def limits(settings: GatherSettings, effects: Sequence[Effect]) -> list[str]:
         "otherwise.",
     ]
     if len(settings.seeds) < 2:
-        found.insert(0, "With one seed, a difference may be that of two training runs.")
+        texts.insert(0, "With one seed, a difference may be that of two training runs.")
     else:
-        found.insert(
+        texts.insert(
             0,
             f"{len(settings.seeds)} seeds give a rough spread: where a difference is not well "
             "above it, other seeds may turn it round.",
         )
-    if any(effect.measure.family == "Geometry" for effect in effects):
-        found.append(
-            "Geometry rests on pairs of classes: its intervals are over classes, not pictures."
-        )
-    return found
+    class_measures = {
+        measure
+        for task in settings.tasks.values()
+        if task.items_are_classes
+        for measure in task.measures
+    }
+    measures = [effect.measure for effect in effects if effect.measure in class_measures]
+    for family in families(measures):
+        texts.append(f"{family} rests on classes: its intervals are over these, not over images.")
+    return texts

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from clipdiff.grid import Row
 from clipdiff.tables.figures.style import COLOURS, QUIET, RC, panels
-from clipdiff.tables.measures import row_kind
 
 COLUMNS = {
     "kept_share": ("kept by the filter", ".2f"),
@@ -19,7 +19,7 @@ COLUMNS = {
 def text_quality(texts: pd.DataFrame) -> Figure:
     """Draw one panel a measure, one bar a row of ``tables/llms.csv``; controls are grey."""
     names = list(texts["llm"])
-    colours = [COLOURS[0] if row_kind(name) == "cell" else QUIET for name in names]
+    colours = [COLOURS[0] if Row.parse(name).kind == "cell" else QUIET for name in names]
     with plt.rc_context(RC):
         figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, len(COLUMNS), sharey=True)
         for ax, (column, (title, style)) in zip(axes, COLUMNS.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Per-item outcomes of all cells, item beside item."""
+"""What each item came to in every cell, item beside item."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import pandas as pd
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet
-from clipdiff.grid import Results, Variant
-from clipdiff.tables.measures import Measure
+from clipdiff.grid import Cell, Layout
+from clipdiff.tasks.base import Measure
 
 COLUMNS = ("task", "split", "weights", "metric", "item_id", "value", "image_id_1", "image_id_2")
 
 
 @dataclass(frozen=True)
-class Items:
+class MeasureItems:
     """The N items of a measure on a split, the same in every cell.
 
-    ``image_id_2`` is None for one-picture items; ``groups`` (N,) int64 number the tasks of a
-    grouped measure, whose value is the mean of the tasks' means.
+    ``image_id_2`` is None for one-image items; ``groups`` (N,) int64 number the tasks of a grouped
+    measure, whose value is the mean of the tasks' means.
     """
 
     tasks: np.ndarray
@@ -32,23 +32,27 @@ class Items:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """One measure on one split with one weight setting: values (N,) of every variant."""
+    """One measure on one split with one weight setting: values (N,) of every finetuned cell."""
 
     measure: Measure
     split: str
     weights: str
-    items: Items
+    items: MeasureItems
     pretrained: np.ndarray
-    values: dict[Variant, np.ndarray]
+    values: dict[Cell, np.ndarray]
 
-    def cell_mean(self, llm: str, loss: str) -> np.ndarray:
-        """Return (N,) outcomes of one cell, averaged per item over its seeds."""
-        seeds = [values for v, values in self.values.items() if (v.llm, v.loss) == (llm, loss)]
-        return np.mean(seeds, axis=0)
+    @property
+    def arms(self) -> list[tuple[str, str]]:
+        """Row and loss of the cells, each once."""
+        return list(dict.fromkeys(cell.arm for cell in self.values))
+
+    def arm_mean(self, arm: tuple[str, str]) -> np.ndarray:
+        """Return (N,) outcomes of one arm, averaged per item over its seeds."""
+        return np.mean([each for cell, each in self.values.items() if cell.arm == arm], axis=0)
 
 
 def read_outcomes(
-    files: Results, variants: Sequence[Variant], measures: Sequence[Measure]
+    layout: Layout, cells: Sequence[Cell], measures: Sequence[Measure]
 ) -> list[Outcomes]:
     """Read what ``evaluate`` kept of each item, for some measures.
 
@@ -58,21 +62,22 @@ def read_outcomes(
         DataError: an items file is missing or truncated, or its items are not those of the
             pretrained row.
     """
-    items: dict[tuple[Measure, str], Items] = {}
+    items: dict[tuple[Measure, str], MeasureItems] = {}
     pretrained: dict[tuple[Measure, str], np.ndarray] = {}
-    values: dict[tuple[Measure, str, str], dict[Variant, np.ndarray]] = {}
-    for variant in sorted(variants, key=lambda variant: not variant.is_pretrained):
-        path = files.items(variant)
+    values: dict[tuple[Measure, str, str], dict[Cell, np.ndarray]] = {}
+    for cell in sorted(cells, key=lambda cell: not cell.is_pretrained):
+        path = layout.items(cell)
         for measure, split, weights, part in _parts(path, measures):
-            if variant.is_pretrained:
+            if cell.is_pretrained:
                 items[measure, split] = _items(part, measure)
                 pretrained[measure, split] = part["value"].to_numpy()
             elif (measure, split) in items:
                 _check_same(items[measure, split], part, path)
-                cells = values.setdefault((measure, split, weights), {})
-                cells[variant] = part["value"].to_numpy()
+                by_cell = values.setdefault((measure, split, weights), {})
+                by_cell[cell] = part["value"].to_numpy()
     return [
-        Outcomes(*key, items[key[:2]], pretrained[key[:2]], cells) for key, cells in values.items()
+        Outcomes(*key, items[key[:2]], pretrained[key[:2]], by_cell)
+        for key, by_cell in values.items()
     ]
 
 
@@ -90,12 +95,12 @@ def _parts(
             yield measure, str(split), str(weights), part
 
 
-def _items(part: pd.DataFrame, measure: Measure) -> Items:
+def _items(part: pd.DataFrame, measure: Measure) -> MeasureItems:
     paired = part["image_id_2"].notna().all()
     tasks, groups = part["task"].to_numpy(str), None
     if measure.grouped:
         groups = np.unique(tasks, return_inverse=True)[1]
-    return Items(
+    return MeasureItems(
         tasks=tasks,
         item_ids=part["item_id"].to_numpy(),
         image_id_1=part["image_id_1"].to_numpy(np.int64),
@@ -104,13 +109,13 @@ def _items(part: pd.DataFrame, measure: Measure) -> Items:
     )
 
 
-def _check_same(known: Items, part: pd.DataFrame, path: Path) -> None:
-    same = np.array_equal(known.item_ids, part["item_id"]) and np.array_equal(
-        known.image_id_1, part["image_id_1"]
+def _check_same(items: MeasureItems, part: pd.DataFrame, path: Path) -> None:
+    same = np.array_equal(items.item_ids, part["item_id"]) and np.array_equal(
+        items.image_id_1, part["image_id_1"]
     )
     if not same:
         raise DataError(
             f"{path}: its {len(part)} items of {part['task'].iloc[0]} on {part['split'].iloc[0]} "
-            f"are not the {len(known.item_ids)} of the pretrained row, so they can't be compared; "
+            f"are not the {len(items.item_ids)} of the pretrained row, so they can't be compared; "
             "evaluate all cells with the same settings"
         )

@@ -1,16 +1,16 @@
 """The long table: every row of every cell's metrics file."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_json
-from clipdiff.grid import Results, Variant
+from clipdiff.grid import Cell, Layout
+from clipdiff.provenance import Provenance
 
-ROWS = pa.schema(
+METRIC_ROWS = pa.schema(
     [
         ("task", pa.string()),
         ("split", pa.string()),
@@ -26,33 +26,31 @@ ROWS = pa.schema(
 )
 
 
-def read_metrics(
-    files: Results, variants: Sequence[Variant]
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Read the metrics files of all variants, in their order.
+def read_metrics(layout: Layout, cells: Sequence[Cell]) -> tuple[pd.DataFrame, list[Provenance]]:
+    """Read the metrics files of all cells, in their order.
 
     Returns:
-        The columns of ``tables/metrics.csv``, and one provenance a variant.
+        The columns of ``tables/metrics.csv``, and one provenance a cell.
 
     Raises:
-        DataError: a file is missing, no JSON, or its rows are not what ``evaluate`` writes.
+        DataError: a file is missing, no JSON, or not what ``evaluate`` writes.
     """
     tables, provenances = [], []
-    for variant in variants:
-        path = files.metrics(variant)
+    for cell in cells:
+        path = layout.metrics(cell)
         content = read_json(path)
         try:
-            rows = pa.Table.from_pylist(content["rows"], schema=ROWS)
-            provenances.append(content["provenance"])
+            rows = pa.Table.from_pylist(content["rows"], schema=METRIC_ROWS)
+            provenances.append(Provenance.parse(content["provenance"], path))
         except (KeyError, TypeError, pa.ArrowException) as error:
             raise DataError(
                 f"{path}: not a metrics file of `clipdiff evaluate` ({error}); delete it and "
                 "evaluate the cell again"
             ) from error
-        if missing := [name for name in ROWS.names[:6] if rows[name].null_count]:
+        if missing := [name for name in METRIC_ROWS.names[:6] if rows[name].null_count]:
             raise DataError(f"{path}: rows without {missing}; delete it and evaluate again")
-        for place, name in enumerate(("llm", "loss", "seed")):
-            cell = pa.repeat(getattr(variant, name), rows.num_rows)
-            rows = rows.add_column(place, name, cell)
+        names = {"llm": str(cell.row), "loss": cell.loss, "seed": cell.seed}
+        for place, (column, name) in enumerate(names.items()):
+            rows = rows.add_column(place, column, pa.repeat(name, rows.num_rows))
         tables.append(rows)
     return pa.concat_tables(tables).to_pandas(), provenances

@@ -6,37 +6,37 @@ from itertools import pairwise
 
 import pandas as pd
 
-from clipdiff.settings import Price
 from clipdiff.files import read_parquet
-from clipdiff.grid import Results
-from clipdiff.tables.swaps import swap_consistency
+from clipdiff.grid import Layout, Row
+from clipdiff.settings import Price
+from clipdiff.tables.reading.swaps import swap_consistency
 
 COLUMNS = ("pair_id", "difference", "kept", "drop_reason", "true", "true_swapped", "truncated")
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 def describe_texts(
-    files: Results,
-    llms: Sequence[str],
+    layout: Layout,
+    rows: Sequence[Row],
     answers: Mapping[str, str],
     prices: Mapping[str, Price],
     seconds: Mapping[str, float],
 ) -> pd.DataFrame:
-    """Return the rows of ``tables/llms.csv``, one a row name of the grid.
+    """Return the rows of ``tables/llms.csv``, one a row of the grid and its controls.
 
     ``true_share`` is over kept texts that can be checked against the attributes;
-    ``direction_accuracy`` over those that are true of the pictures in one order only: the share
+    ``direction_accuracy`` over those that are true of the images in one order only: the share
     that has the right order. ``swap_consistency`` needs no attributes: of pairs asked about in
-    both orders, the share whose texts turn round (:mod:`clipdiff.tables.swaps`). ``distinct_2`` is
-    the share of distinct word pairs (Li 2016), ``unique_share`` that of distinct texts,
-    ``self_repetition`` the mean share of a text's word triples that it has said before. Tokens are
-    means over all answers; ``cost`` is what they took, where the entry has a price;
+    both orders, the share whose texts turn round (:mod:`clipdiff.tables.reading.swaps`).
+    ``distinct_2`` is the share of distinct word pairs (Li 2016), ``unique_share`` that of distinct
+    texts, ``self_repetition`` the mean share of a text's word triples that it has said before.
+    Tokens are means over all answers; ``cost`` is what they took, where the entry has a price;
     ``rows_per_second`` counts the loading of the model, too, and what a rerun found there already.
     One column a drop reason counts its rows.
 
     Args:
-        files: the results.
-        llms: row names.
+        layout: where results lie.
+        rows: those that were finetuned on.
         answers: who was asked for the texts of each LLM of the grid.
         prices: of the LLMs that have one.
         seconds: wall seconds in which each LLM was asked.
@@ -44,17 +44,17 @@ def describe_texts(
     Raises:
         DataError: a file is missing, truncated or lacks a column.
     """
-    rows, pairs = [], read_parquet(files.pairs, ("pair_id", "caption_1", "caption_2"))
-    for llm in llms:
-        texts = read_parquet(files.differences(llm), (*COLUMNS, *TOKENS))
-        row = _describe(llm, texts, prices.get(llm))
-        asked = files.swaps(answers.get(llm, llm))
-        if asked.is_file():  # controls have none
-            swaps = read_parquet(asked, ("pair_id", "text"))
-            row["swap_consistency"] = swap_consistency(texts, swaps, pairs)
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    drops = sorted(name for name in table if name.startswith("dropped: "))
+    described, pairs = [], read_parquet(layout.pairs, ("pair_id", "caption_1", "caption_2"))
+    for name in map(str, rows):
+        texts = read_parquet(layout.differences(name), (*COLUMNS, *TOKENS))
+        facts = _describe(name, texts, prices.get(name))
+        swaps_file = layout.swaps(answers.get(name, name))
+        if swaps_file.is_file():  # controls have none
+            swaps = read_parquet(swaps_file, ("pair_id", "text"))
+            facts["swap_consistency"] = swap_consistency(texts, swaps, pairs)
+        described.append(facts)
+    table = pd.DataFrame(described)
+    drops = sorted(str(name) for name in table if str(name).startswith("dropped: "))
     table.insert(1, "rows_per_second", table["rows"] / table["llm"].map(seconds).astype(float))
     return table[[*(name for name in table if name not in drops), *drops]].fillna(
         dict.fromkeys(drops, 0)
@@ -64,7 +64,7 @@ def describe_texts(
 def _describe(llm: str, table: pd.DataFrame, price: Price | None) -> dict[str, object]:
     kept = table[table["kept"]]
     words = kept["difference"].str.lower().str.split()
-    counts = words.str.len()
+    counts = words.map(len)
     checked = kept.dropna(subset=["true", "true_swapped"])
     one_way = checked[checked["true"] != checked["true_swapped"]]
     dropped = table.loc[~table["kept"].astype(bool), "drop_reason"].value_counts()

@@ -43,10 +43,11 @@ def summed(jobs: pd.DataFrame, by: str) -> pd.DataFrame:
 def generation_seconds(jobs: pd.DataFrame) -> dict[str, float]:
     """Return the wall seconds in which each LLM's answers were generated, all its jobs together."""
     asked = jobs[jobs["rule"].isin(["generate", "generate_part"])]
-    return asked.groupby("llm")["seconds"].sum().to_dict()
+    sums = asked.groupby("llm")["seconds"].sum()
+    return {str(llm): float(seconds) for llm, seconds in sums.items()}
 
 
 def asked_gpus(resources: str) -> int:
     """Return how many GPUs a job's resources name, as ``gres="gpu:h100:2"`` or ``gpu=2``."""
-    found = GPUS.search(resources)
-    return int(found[1] or found[2]) if found else 0
+    match = GPUS.search(resources)
+    return int(match[1] or match[2]) if match else 0

@@ -6,19 +6,19 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from clipdiff.grid import Row
 from clipdiff.tables.figures.style import INK, PER_ROW, QUIET, RC, legend_columns, palette, panels
-from clipdiff.tables.measures import row_kind
 
 
 def training_curves(logs: pd.DataFrame, losses: Sequence[str]) -> Figure:
-    """Draw each run thin and the mean over seeds bold; controls dashed.
+    """Draw each cell thin and the mean over seeds bold; controls dashed.
 
     Args:
-        logs: columns ``llm, loss, seed, step, value`` of all runs' ``train_log.jsonl``.
+        logs: columns ``llm, loss, seed, step, value`` of ``read_logs``.
         losses: names, one panel each.
     """
     names = list(dict.fromkeys(logs["llm"]))
-    llms = [name for name in names if row_kind(name) == "cell"]
+    llms = [name for name in names if Row.parse(name).kind == "cell"]
     colours = palette(llms) | dict.fromkeys(set(names) - set(llms), QUIET)
     styles = dict(
         zip([name for name in names if name not in llms], ("--", ":", "-."), strict=False)
@@ -27,11 +27,11 @@ def training_curves(logs: pd.DataFrame, losses: Sequence[str]) -> Figure:
         figure, axes = panels(len(losses), 3.1, 3.2, sharex=True)
         for ax, loss in zip(axes, losses, strict=True):
             rows = logs[logs["loss"] == loss]
-            for llm, runs in rows.groupby("llm", sort=False):
+            for llm, arm in rows.groupby("llm", sort=False):
                 line = {"color": colours[llm], "ls": styles.get(llm, "-")}
-                for _, run in runs.groupby("seed"):
-                    ax.plot(run["step"], run["value"], lw=0.6, alpha=0.35, **line)
-                mean = runs.groupby("step")["value"].mean()
+                for _, cell in arm.groupby("seed"):
+                    ax.plot(cell["step"], cell["value"], lw=0.6, alpha=0.35, **line)
+                mean = arm.groupby("step")["value"].mean()
                 label = llm if loss == losses[0] else None
                 ax.plot(mean.index, mean, lw=1.7, label=label, **line)
             ax.set_title(loss)

@@ -1,4 +1,4 @@
-"""Example pairs: two pictures, how they differ, and the score of that text before and after."""
+"""Example pairs: two images, how they differ, and the score of that text before and after."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clipdiff.tables.examples import ScoredPair, decode
 from clipdiff.tables.figures.style import COLOURS, INK, QUIET, RC
+from clipdiff.tables.reading.examples import ScoredPair, decode
 
 COLUMNS = 2
 
@@ -30,10 +30,10 @@ def example_pairs(pairs: Sequence[ScoredPair], cell: str) -> Figure:
                     ax.set_axis_off()
                 continue
             pair = pairs[place]
-            for ax, picture, value in zip(
+            for ax, image, value in zip(
                 parts, (pair.first, pair.second), pair.values, strict=False
             ):
-                ax.imshow(decode(picture))
+                ax.imshow(decode(image))
                 ax.set_title(value, size=7.5, weight="normal", loc="center", pad=3)
                 ax.set_axis_off()
             _scores(parts[2], pair, reach)

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,14 +15,18 @@ from markupsafe import Markup
 
 from clipdiff.config.stages import GatherSettings
 from clipdiff.files import written_whole
-from clipdiff.tables.caveats import limits
-from clipdiff.tables.costs import summed
-from clipdiff.tables.effects import find_effects
-from clipdiff.tables.examples import Picture, WrittenPair, decode
+from clipdiff.provenance import Provenance
+from clipdiff.tables.answer.caveats import limits
+from clipdiff.tables.answer.effects import find_effects
+from clipdiff.tables.answer.paragraphs import answer_paragraphs
+from clipdiff.tables.answer.short_answers import short_answers
+from clipdiff.tables.figures.names import figure_names
 from clipdiff.tables.figures.style import INK
-from clipdiff.tables.measures import MEASURES, figure_names, reported_splits
-from clipdiff.tables.summary import best_cell, p_text, select, weight_kinds
-from clipdiff.tables.verdict import answer_lines, answers
+from clipdiff.tables.reading.examples import ExampleImage, WrittenPair, decode
+from clipdiff.tables.reading.job_costs import summed
+from clipdiff.tables.scope import measures_of, reported_splits
+from clipdiff.tables.summary.markup import p_text
+from clipdiff.tables.summary.table import best_arm, select, weight_kinds
 
 MOST_COLUMNS = 4  # measures in one table of the page
 OPENED = 3  # more tables than these are folded away
@@ -39,7 +43,7 @@ class Evidence:
     texts: pd.DataFrame
     written: Sequence[WrittenPair]
     costs: pd.DataFrame
-    provenances: Sequence[dict[str, Any]]
+    provenances: Sequence[Provenance]
 
 
 def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
@@ -51,7 +55,7 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         page: file to write.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("clipdiff.tables", ""),
+        loader=jinja2.PackageLoader("clipdiff.tables.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -60,13 +64,13 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
     environment.filters |= {"p_text": p_text, "data_uri": data_uri, "duration": duration}
     settings = evidence.settings
     effects = find_effects(settings, evidence.long, evidence.summary, evidence.tests)
-    text = environment.get_template("report.html.jinja").render(
+    text = environment.get_template("page.html.jinja").render(
         settings=settings,
-        answers=answers(settings, evidence.summary, effects),
-        lines=answer_lines(effects),
+        answers=answer_paragraphs(settings, evidence.summary, effects),
+        short_answers=short_answers(effects),
         effects=effects,
         limits=limits(settings, effects),
-        best=best_cell(evidence.summary),
+        best=best_arm(evidence.summary),
         splits=reported_splits(settings.evaluate),
         tables=summary_tables(settings, evidence.summary),
         opened=OPENED,
@@ -74,11 +78,11 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         metrics=set(evidence.summary["metric"]),
         figures={
             name: inline_svg((figures / f"{name}.svg").read_text(), name)
-            for name in figure_names(settings.evaluate)
+            for name in figure_names(settings)
         },
         texts=evidence.texts.to_dict("records"),
         has_costs=bool(evidence.texts["cost"].notna().any()),
-        drops=[name for name in evidence.texts if name.startswith("dropped: ")],
+        drops=[name for name in map(str, evidence.texts) if name.startswith("dropped: ")],
         written=evidence.written,
         costs={
             title: summed(evidence.costs, by).to_dict("records")
@@ -92,30 +96,30 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
 
 def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the tables of the page, the main measures first: few measures each, row by row."""
-    tables = []
+    tables, measures = [], measures_of(settings)
     kinds = product((True, False), weight_kinds(summary), reported_splits(settings.evaluate))
     for main, weights, split in kinds:
-        parts = {m.title: select(summary, m, split, weights) for m in MEASURES if m.main == main}
-        shown = [(title, part) for title, part in parts.items() if not part.empty]
-        for start in range(0, len(shown), MOST_COLUMNS):
-            chosen = dict(shown[start : start + MOST_COLUMNS])
-            whole = main and len(shown) <= MOST_COLUMNS
+        parts = {m.title: select(summary, m, split, weights) for m in measures if m.main == main}
+        columns = [(title, part) for title, part in parts.items() if not part.empty]
+        for start in range(0, len(columns), MOST_COLUMNS):
+            some = dict(columns[start : start + MOST_COLUMNS])
+            whole = main and len(columns) <= MOST_COLUMNS
             tables.append(
                 {
                     "title": f"{split}, {weights} weights"
-                    + ("" if whole else f": {', '.join(chosen)}"),
+                    + ("" if whole else f": {', '.join(some)}"),
                     "main": main,
                     "weights": weights,
-                    "measures": list(chosen),
-                    "rows": _rows_of_cells(chosen),
+                    "measures": list(some),
+                    "rows": _rows_of_arms(some),
                 }
             )
     return tables
 
 
-def _rows_of_cells(parts: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Return one row a cell that any of the measures has."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+def _rows_of_arms(parts: dict[str, pd.DataFrame]) -> list[dict[Hashable, Any]]:
+    """Return one row an arm that any of the measures has."""
+    rows: dict[tuple[str, str], dict[Hashable, Any]] = {}
     for title, part in parts.items():
         for cell in part.to_dict("records"):
             row = rows.setdefault((cell["llm"], cell["loss"]), {**cell, "cells": {}})
@@ -137,10 +141,10 @@ def inline_svg(text: str, name: str) -> Markup:
     return Markup(text.replace(INK, "currentColor").replace("#ffffff", "var(--paper)"))
 
 
-def data_uri(picture: Picture) -> str:
-    """Return a picture as a ``data:`` address."""
+def data_uri(image: ExampleImage) -> str:
+    """Return an image as a ``data:`` address."""
     stream = io.BytesIO()
-    decode(picture).save(stream, format="PNG", optimize=True)
+    decode(image).save(stream, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
@@ -151,22 +155,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def provenance_facts(provenances: Sequence[dict[str, Any]]) -> dict[str, str]:
+def provenance_facts(provenances: Sequence[Provenance]) -> dict[str, str]:
     """Return commit, versions, machine and dates; several values stand where cells differ."""
 
-    def distinct(values: Sequence[Any]) -> str:
+    def distinct(values: Iterable[object]) -> str:
         return ", ".join(dict.fromkeys(str(value) for value in values if value)) or "unknown"
 
-    dates = sorted(str(facts["date"]) for facts in provenances)
-    names = dict.fromkeys(name for facts in provenances for name in facts["versions"])
-    versions = {
-        name: distinct([facts["versions"].get(name) for facts in provenances]) for name in names
-    }
+    dates = sorted(each.date for each in provenances)
+    names = dict.fromkeys(name for each in provenances for name in each.versions)
+    versions = {name: distinct(each.versions.get(name) for each in provenances) for name in names}
     return {
-        "commit": distinct([facts["git_commit"] for facts in provenances]),
-        "Python": distinct([facts["python"] for facts in provenances]),
+        "commit": distinct(each.git_commit for each in provenances),
+        "Python": distinct(each.python for each in provenances),
         **{name: version for name, version in versions.items() if version != "unknown"},
-        "machine": distinct([facts["host"] for facts in provenances]),
-        "GPU": distinct([gpu for facts in provenances for gpu in facts["gpus"]] or ["none"]),
+        "machine": distinct(each.host for each in provenances),
+        "GPU": distinct([gpu for each in provenances for gpu in each.gpus] or ["none"]),
         "evaluated": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
     }
