@@ -172,8 +172,7 @@ def _meant(name: Cell | Path | str) -> Cell | Path | str:
         return name
     if Path(name).is_dir():
         return Path(name)
-    *_, seed = name.split("/")
-    is_cell = "=" in name or ("/" in name and seed.startswith("seed"))
+    is_cell = ":" not in name and ("=" in name or name.count("/") == 2)
     return Cell.parse(name) if is_cell or name == Control.PRETRAINED else name
 
 
