@@ -77,7 +77,9 @@ def typed(table: pd.DataFrame, columns: Columns, source: Path) -> pd.DataFrame:
         )
     others = [name for name in table if name not in columns]
     kinds: dict[str, Any] = {
-        name: pd.CategoricalDtype(list(table[name].unique())) if kind == "category" else kind
+        name: pd.CategoricalDtype(pd.Index(table[name].unique(), dtype="str"))
+        if kind == "category"
+        else kind
         for name, kind in columns.items()
     }
     try:

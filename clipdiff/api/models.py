@@ -72,7 +72,8 @@ class Model:
         Returns:
             text_embeds (T, D).
         """
-        return encode_texts(self.clip, [texts] if isinstance(texts, str) else list(texts))
+        several = [texts] if isinstance(texts, str) else list(texts)
+        return encode_texts(self.clip, several).clone()  # for layers on top that train
 
     def rank(self, images: Iterable[AnyImage], text: str) -> Ranking:
         """Order images by how much a text says of them against the others.

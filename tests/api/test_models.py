@@ -47,6 +47,16 @@ def test_texts_are_encoded_alone_or_many(demo: Model) -> None:
     torch.testing.assert_close(demo.encode_texts(TEXT), embeds[:1])
 
 
+def test_layers_on_top_of_embeddings_can_train(demo: Model) -> None:
+    layer = torch.nn.Linear(128, 1)
+    image = Image.new("RGB", (8, 8))
+    for embeds in (demo.encode_texts(TEXT), demo.encode_images(image)):
+        layer(embeds).sum().backward()
+    torch.testing.assert_close(
+        layer.weight.grad, demo.encode_texts(TEXT) + demo.encode_images(image)
+    )
+
+
 def test_ranking_and_comparing_agree(demo: Model, results: Results) -> None:
     images = results.images()["image"].tolist()
     order, scores = demo.rank(images, TEXT)

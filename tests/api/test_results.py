@@ -63,6 +63,8 @@ def test_items_are_typed_and_filters_read_only_what_they_name(results: Results) 
     expected = expected[expected["weights"] != "averaged-0.50"]
     assert some["value"].tolist() == expected["value"].tolist()
     assert some["image_id_2"].isna().all()
+    tuned = results.items(weights="finetuned")  # the pretrained CLIP has none of them
+    assert list(tuned["llm"].cat.categories) == ["null", "captions"]
     one = results.items(cells=["captions/hinge/seed0"], metric="accuracy", weights="finetuned")
     assert set(one["llm"]) == {"captions"}
     assert one["image_id_2"].tolist() == [10, 11, 12, 13] * 2
