@@ -12,7 +12,6 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from clipdiff.errors import DataError
-from clipdiff.files import read_json
 
 Columns = Mapping[str, str]
 """Type of each column, by name."""
@@ -100,26 +99,6 @@ def read_csv(path: Path, columns: Columns) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: can't be read as CSV ({error}); make it again") from error
     return typed(table, columns, path)
-
-
-def read_metric_rows(path: Path, cell: Mapping[str, str]) -> pd.DataFrame:
-    """Read the rows of one cell's metrics file as ``tables/metrics.csv`` has them.
-
-    Args:
-        path: the file.
-        cell: what its rows have as ``llm, loss, seed``.
-
-    Raises:
-        DataError: it is missing, or no metrics file.
-    """
-    content: Any = read_json(path)
-    try:
-        table = pd.DataFrame(content["rows"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}: no metrics file ({type(error).__name__}: {error}); evaluate the cell again"
-        ) from error
-    return typed(table.assign(**cell), METRICS, path)
 
 
 def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from clipdiff.grid.layout import CLIP_CONFIG, PROVENANCE, WEIGHTS
 from clipdiff.settings import Clip, Values
 from clipdiff.towers.average import average_weights
 from clipdiff.towers.encode import encode_texts
-from clipdiff.towers.images import embed_pictures
+from clipdiff.towers.images import embed_pixels
 from clipdiff.towers.load import LOCAL_DIR, LoadedClip, load_clip
 
 AVERAGED = "averaged-"
@@ -60,7 +60,7 @@ class Model:
         """
         each, parts = map(self.clip.preprocess, open_images(images)), []
         while some := list(islice(each, batch)):
-            parts.append(embed_pictures(self.clip, torch.stack(some)))
+            parts.append(embed_pixels(self.clip, torch.stack(some)))
         return torch.cat(parts) if parts else self.encode_texts([])
 
     def encode_texts(self, texts: str | Iterable[str]) -> Tensor:
@@ -137,7 +137,7 @@ def load_model(
     if isinstance(meant, str):
         if share not in (0, 1):
             raise ConfigError(f"weights: got '{weights}', but {meant} is not finetuned here")
-        return Model(meant, load_clip(Clip(model=meant, pretrained=pretrained), device))
+        return Model(meant, load_clip(_clip(meant, pretrained), device))
     if pretrained is not None:
         raise ConfigError(f"pretrained: has no effect on {meant}; remove it")
     if isinstance(meant, Path):
@@ -180,7 +180,7 @@ def _meant(name: Cell | Path | str) -> Cell | Path | str:
 def _finetuned(folder: Path, name: str, share: float, device: torch.device | str | None) -> Model:
     """Load a folder's model, or the average of it and of the CLIP that it was finetuned from."""
     if share == 1:
-        return Model(name, load_clip(Clip(model=f"{LOCAL_DIR}{folder}"), device))
+        return Model(name, load_clip(_clip(f"{LOCAL_DIR}{folder}"), device))
     path = folder / PROVENANCE
     if not path.is_file():
         raise ModelError(
@@ -192,6 +192,10 @@ def _finetuned(folder: Path, name: str, share: float, device: torch.device | str
     if share > 0:
         clip.model.load_state_dict(average_weights(state, read_finetuned(state, folder), share))
     return Model(name, clip)
+
+
+def _clip(model: str, pretrained: str | None = None) -> Clip:
+    return Clip.model_validate({"model": model, "pretrained": pretrained})
 
 
 def _evaluated_clip(layout: Layout) -> Clip:
@@ -209,7 +213,7 @@ def _clip_of(provenance: Values, path: Path) -> Clip:
     """Return the CLIP of a provenance; a folder named relative to the study is found from there."""
     try:
         values = provenance["settings"]["clip"]
-        clip = Clip(model=values["model"], pretrained=values.get("pretrained"))
+        clip = _clip(values["model"], values.get("pretrained"))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: does not name the CLIP ({error}); make it again") from error
     folder = Path(clip.model.removeprefix(LOCAL_DIR))
@@ -217,7 +221,7 @@ def _clip_of(provenance: Values, path: Path) -> Clip:
         return clip
     places = [folder, *(above / folder for above in path.resolve().parents)]
     place = next((each for each in places if (each / CLIP_CONFIG).is_file()), folder)
-    return Clip(model=f"{LOCAL_DIR}{place}")
+    return _clip(f"{LOCAL_DIR}{place}")
 
 
 def _no_model(cell: Cell, layout: Layout) -> ModelError:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,6 +12,9 @@ from clipdiff.api import frames
 from clipdiff.errors import DataError, did_you_mean
 from clipdiff.files import read_json, read_parquet
 from clipdiff.grid import Cell, Layout, Row
+from clipdiff.provenance import Provenance
+from clipdiff.settings import Values
+from clipdiff.tables.reading.metrics_files import read_metrics
 
 Names = str | Iterable[str] | None
 """One name, several, or None for all."""
@@ -63,12 +65,8 @@ class Results:
         table = self.layout.tables / "metrics.csv"
         if table.is_file():
             return frames.read_csv(table, frames.METRICS)
-        return frames.stacked(
-            [
-                frames.read_metric_rows(self.layout.metrics(cell), _columns(cell))
-                for cell in self.cells
-            ]
-        )
+        rows, _ = read_metrics(self.layout, self.cells)
+        return frames.typed(rows, frames.METRICS, table)
 
     @cached_property
     def tests(self) -> pd.DataFrame:
@@ -189,7 +187,7 @@ class Results:
         image = table["image"].where(table["image"].notna(), files)
         return table.assign(image=image, attributes=pd.Series(attributes, table.index, "object"))
 
-    def provenance(self, cell: Cell | str) -> dict[str, Any]:
+    def provenance(self, cell: Cell | str) -> dict[str, Provenance]:
         """Return where a cell's numbers come from: code, versions, machine, seed, settings.
 
         Returns:
@@ -198,15 +196,14 @@ class Results:
         Raises:
             DataError: the cell is not evaluated, or a file is broken.
         """
-        (name,) = self._cells([cell])
-        path = self.layout.metrics(name)
-        facts = {} if name.is_pretrained else {"training": read_json(self.layout.provenance(name))}
-        try:
-            return {**facts, "evaluation": read_json(path)["provenance"]}
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{path}: no metrics file ({error}); evaluate it again") from error
+        ((place,), facts) = self._cells([cell]), {}
+        if not place.is_pretrained:
+            path = self.layout.provenance(place)
+            facts["training"] = Provenance.parse(read_json(path), path)
+        _, (facts["evaluation"],) = read_metrics(self.layout, [place])
+        return facts
 
-    def config(self, cell: Cell | str) -> dict[str, Any]:
+    def config(self, cell: Cell | str) -> dict[str, Values]:
         """Return the settings that decided a cell's numbers.
 
         Returns:
@@ -215,7 +212,7 @@ class Results:
         Raises:
             DataError: the cell is not evaluated, or a file is broken.
         """
-        return {stage: facts["settings"] for stage, facts in self.provenance(cell).items()}
+        return {stage: facts.settings for stage, facts in self.provenance(cell).items()}
 
     def _table(self, name: str, columns: frames.Columns) -> pd.DataFrame:
         path = self.layout.tables / f"{name}.csv"

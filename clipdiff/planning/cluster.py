@@ -64,12 +64,12 @@ def profile_places(path: Path) -> list[dict[str, Any]]:
         profile = yaml.safe_load(path.read_text())
         base = profile["default-resources"]
         settings = [base, *(base | own for own in profile.get("set-resources", {}).values())]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        places = [{name: each[name] for name in PLACES if each.get(name)} for each in settings]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}: no SLURM profile ({error}); expected default-resources and set-resources as "
             "mappings, as in profiles/slurm/config.yaml"
         ) from error
-    places = [{name: each[name] for name in PLACES if each.get(name)} for each in settings]
     return [place for row, place in enumerate(places) if place not in places[:row]]
 
 

@@ -48,8 +48,13 @@ def data_sets(config: Config) -> list[tuple[DatasetEntry, list[str]]]:
 def data_findings(config: Config) -> Iterator[Finding]:
     """Yield for each data set whether it is in place, and what a user has to know of it."""
     for entry, keys in data_sets(config):
-        for fine, text in entry.findings():
-            yield fine, f"{', '.join(keys)}: {text}"
+        yield from set_findings(entry, keys)
+
+
+def set_findings(entry: DatasetEntry, keys: list[str]) -> Iterator[Finding]:
+    """Yield the same for one data set, under the keys that name it."""
+    for fine, text in entry.findings():
+        yield fine, f"{', '.join(keys)}: {text}"
 
 
 def machine_findings(config: Config, results: Path) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from clipdiff.api.results import Results, load_results
 from clipdiff.files import write_json, write_parquet
 from clipdiff.grid import Cell, Layout
+from clipdiff.settings import Values
 from clipdiff.shipped import path_of
 
 CELLS = ["pretrained/none/seednone", "null/hinge/seed0", "captions/hinge/seed0"]
@@ -32,7 +33,7 @@ def layout(tmp_path: Path) -> Layout:
     for name in CELLS:
         cell = Cell.parse(name)
         weights = ["pretrained"] if cell.is_pretrained else ["averaged-0.50", "finetuned"]
-        facts = {"git_commit": "c0", "settings": {"clip": CLIP, "evaluate": {"seed": 3}}}
+        facts = provenance({"clip": CLIP, "evaluate": {"seed": 3}})
         write_json(layout.metrics(cell), {"provenance": facts, "rows": _rows(weights)})
         write_parquet(layout.items(cell), _items(weights))
     write_parquet(layout.differences("null"), _texts())
@@ -59,8 +60,14 @@ def cell(layout: Layout) -> Cell:
     state["text_projection"] = 2 * state["text_projection"].flip(1).contiguous() + 0.1
     save_file(state, layout.weights(cell))
     training = {"clip": CLIP, "loss": {"kind": "hinge", "margin": 0.2}}
-    write_json(layout.provenance(cell), {"git_commit": "c1", "settings": training})
+    write_json(layout.provenance(cell), provenance(training))
     return cell
+
+
+def provenance(settings: Values) -> Values:
+    """Return what a stage writes of some settings beside its results."""
+    facts = {"settings_hash": "0" * 16, "git_commit": "c0", "versions": {}, "python": "3.11"}
+    return {**facts, "settings": settings, "host": "here", "date": "2026-01-01T00:00:00+00:00"}
 
 
 def _rows(weights: list[str]) -> list[dict[str, object]]:
