@@ -77,19 +77,6 @@ def test_check_tells_what_the_papers_preset_lacks() -> None:
     assert "missing data.root: coco in datasets/coco" in done.stdout
 
 
-def test_estimate_gives_tokens_and_money(tmp_path: Path) -> None:
-    preset = tmp_path / "preset.yaml"
-    preset.write_text(
-        "llms: [paid, bert]\n"
-        "llm_definitions: {paid: {kind: api, model: m, prompt: plain, max_new_tokens: 50, "
-        'base_url: "https://api.example.org/v1", price: {input: 0, output: 1000}}}\n'
-    )
-    text = clipdiff("estimate", "--config", "config.yaml", "--config", preset).stdout
-    (line,) = [line for line in text.splitlines() if "generate paid" in line]
-    assert "3000 answers" in line
-    assert " 75.00 " in line  # 3,000 answers of 25 tokens, 1,000 for a million
-
-
 def test_estimate_counts_jobs_and_pairs() -> None:
     done = clipdiff("estimate")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,7 @@
-"""What ``clipdiff check --cluster`` looks at: SLURM's commands, the profile's names, a test job."""
+"""What ``clipdiff check --cluster`` looks at: SLURM's commands, the profile's names, a test job.
+
+A test job runs this file as a module (``python -m clipdiff.planning.cluster FILE``) on its node.
+"""
 
 import getpass
 import json
@@ -11,20 +14,22 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from clipdiff.errors import ConfigError
 from clipdiff.provenance import gpu_names
 
-Finding = tuple[bool, str]
+if TYPE_CHECKING:
+    from clipdiff.writers.base import Finding
+
 HUB = ("huggingface.co", 443)
 SECONDS = 300  # for a test job to start and end
 PLACES = ("slurm_partition", "slurm_account", "gres", "gpu")
 
 
-def findings(profile: Path, results: Path) -> Iterator[Finding]:
+def cluster_findings(profile: Path, results: Path) -> "Iterator[Finding]":
     """Yield what is right or wrong about running here with a profile, with what to change.
 
     Args:
@@ -58,37 +63,38 @@ def profile_places(path: Path) -> list[dict[str, Any]]:
     try:
         profile = yaml.safe_load(path.read_text())
         base = profile["default-resources"]
-        chosen = [base, *(base | own for own in profile.get("set-resources", {}).values())]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        settings = [base, *(base | own for own in profile.get("set-resources", {}).values())]
+        places = [{name: each[name] for name in PLACES if each.get(name)} for each in settings]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}: no SLURM profile ({error}); expected default-resources and set-resources as "
             "mappings, as in profiles/slurm/config.yaml"
         ) from error
-    places = [{name: each[name] for name in PLACES if each.get(name)} for each in chosen]
     return [place for row, place in enumerate(places) if place not in places[:row]]
 
 
-def _names(jobs: list[dict[str, Any]]) -> Iterator[Finding]:
-    known = set((_run("sinfo", "-h", "-o", "%R") or "").split())
+def _names(jobs: list[dict[str, Any]]) -> "Iterator[Finding]":
+    partitions = set((_run("sinfo", "-h", "-o", "%R") or "").split())
     for name in dict.fromkeys(job["slurm_partition"] for job in jobs if "slurm_partition" in job):
         yield (
-            name in known,
-            f"partition {name}" + ("" if name in known else f"; SLURM has: {sorted(known)}"),
+            name in partitions,
+            f"partition {name}"
+            + ("" if name in partitions else f"; SLURM has: {sorted(partitions)}"),
         )
     user = f"user={getpass.getuser()}"
-    listed = _run("sacctmgr", "-n", "-P", "show", "assoc", user, "format=account")
+    accounts = _run("sacctmgr", "-n", "-P", "show", "assoc", user, "format=account")
     for name in dict.fromkeys(job["slurm_account"] for job in jobs if "slurm_account" in job):
-        if listed is None:
+        if accounts is None:
             yield True, f"account {name}: not checked, this cluster keeps no accounts"
         else:
-            accounts = sorted(set(listed.split()))
-            fine = name in accounts
-            yield fine, f"account {name}" + ("" if fine else f"; yours are: {accounts}")
+            own = sorted(set(accounts.split()))
+            fine = name in own
+            yield fine, f"account {name}" + ("" if fine else f"; yours are: {own}")
 
 
-def _probe(place: dict[str, Any], results: Path) -> Iterator[Finding]:
+def _probe(place: dict[str, Any], results: Path) -> "Iterator[Finding]":
     """Run a job as the profile would, and look at the node from within."""
-    said = ", ".join(f"{name}={value}" for name, value in place.items())
+    label = ", ".join(f"{name}={value}" for name, value in place.items())
     results.mkdir(parents=True, exist_ok=True)
     mark = results.resolve() / f".probe-{uuid.uuid4().hex}"
     mark.touch()
@@ -98,30 +104,30 @@ def _probe(place: dict[str, Any], results: Path) -> Iterator[Finding]:
     command += [f"{options[name]}={value}" for name, value in place.items()]
     try:
         done = subprocess.run(
-            [*command, sys.executable, "-m", "clipdiff.cli.cluster", str(mark)],
+            [*command, sys.executable, "-m", "clipdiff.planning.cluster", str(mark)],
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        yield False, f"test job ({said}): did not end in {SECONDS} s; is the partition full?"
+        yield False, f"test job ({label}): did not end in {SECONDS} s; is the partition full?"
         return
     finally:
         mark.unlink(missing_ok=True)
     try:
         facts = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        yield False, f"test job ({said}): {done.stderr.strip() or 'it printed nothing'}"
+        yield False, f"test job ({label}): {done.stderr.strip() or 'it printed nothing'}"
         return
-    yield from _judge(said, place, facts, results)
+    yield from _node_findings(label, place, facts, results)
 
 
-def _judge(
-    said: str, place: dict[str, Any], facts: dict[str, Any], results: Path
-) -> Iterator[Finding]:
+def _node_findings(
+    label: str, place: dict[str, Any], facts: dict[str, Any], results: Path
+) -> "Iterator[Finding]":
     node = facts["node"]
-    yield True, f"test job ({said}): ran on {node}"
+    yield True, f"test job ({label}): ran on {node}"
     yield (
         facts["shared"],
         f"{node} {'writes to' if facts['shared'] else 'does not see'} {results.resolve()}"
