@@ -12,14 +12,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from clipdiff.settings import Section
 
 LIBRARIES = ("clipdiff", "torch", "open_clip_torch", "transformers", "deepspeed", "triton", "numpy")
 
 
-def settings_hash(settings: BaseModel) -> str:
-    """Return a SHA-256 over the canonical JSON of a stage's settings, 16 hex digits."""
-    return values_hash(settings.model_dump(mode="json"))
+def settings_hash(settings: Section) -> str:
+    """Return a SHA-256 over what decides a stage's numbers, as canonical JSON, 16 hex digits."""
+    return values_hash(settings.result())
 
 
 def values_hash(values: Mapping[str, Any]) -> str:
@@ -28,13 +28,15 @@ def values_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def provenance(settings: BaseModel) -> dict[str, Any]:
+def provenance(settings: Section) -> dict[str, Any]:
     """Return what a reader needs to make this result again.
 
+    ``settings`` decide the numbers; ``compute``, what was set of how to compute them, does not.
     Settings name the environment variable of an API key, never the key, so they can be kept.
     """
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.result(),
+        "compute": settings.compute(),
         "settings_hash": settings_hash(settings),
         "git_commit": git_commit(),
         "versions": {name: installed_version(name) for name in LIBRARIES},
