@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipdiff.train.data import TrainingData
+from clipdiff.train.training_data import TrainingData
 from clipdiff.train.ranks import Ranks
 
 LoadImages = Callable[[Tensor], Tensor]  # (m,) rows of image_embeds -> (m, 3, H, W) float32

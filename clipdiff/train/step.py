@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from clipdiff.losses.base import BoundedLoss
 from clipdiff.train.accuracy import in_batch_accuracy
 from clipdiff.train.gradients import loss_gradients
 from clipdiff.train.inputs import Batch, BatchSource, Piece
@@ -132,5 +133,6 @@ class Stepper:
         self.engine.step()
         if self.loss_optimizer is not None:
             self.loss_optimizer.step()
-            self.loss.clamp_()
+            if isinstance(self.loss, BoundedLoss):
+                self.loss.clamp_()
             self.loss_optimizer.zero_grad()

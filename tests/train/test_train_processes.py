@@ -28,7 +28,7 @@ TWO_RANKS = {
     "stage 2, micro batches": {"zero_stage": 2, "micro_batch": 2} | SGD,
     "stage 3, micro batches": {"zero_stage": 3, "micro_batch": 2} | SGD,
     "uneven shares": {"batch": 13, "micro_batch": 3} | SGD,
-    "pictures": {"trainable": "both"} | SGD,
+    "images": {"trainable": "both"} | SGD,
     "images only": {"trainable": "image"} | SGD,
     "hinge": {"loss": {"kind": "hinge"}},
     "squared": {"loss": {"kind": "squared"}},
@@ -37,18 +37,18 @@ TWO_RANKS = {
 }
 
 
-def run_together(bench, variants: dict[str, dict], ranks: int, folder: Path) -> None:
+def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> None:
     """Run trainings one after the other in one group of processes."""
     jobs = [
         {
             "settings": bench.settings(**changes, ranks=ranks).model_dump(mode="json"),
             "captions": str(bench.files.captions),
             "embeds": str(bench.files.image_embeds),
-            "differences": str(bench.files.differences(bench.cell.llm)),
+            "differences": str(bench.files.differences(bench.cell.row)),
             "output": str(folder / name / "model"),
             "checkpoints": str(folder / name / "checkpoints"),
         }
-        for name, changes in variants.items()
+        for name, changes in cases.items()
     ]
     (folder / "jobs.json").write_text(json.dumps(jobs))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -63,17 +63,17 @@ def two_ranks(bench, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", TWO_RANKS)
-def test_two_ranks_give_the_losses_of_one(bench, variant, two_ranks, curve):
+@pytest.mark.parametrize("case", TWO_RANKS)
+def test_two_ranks_give_the_losses_of_one(bench, case, two_ranks, curve):
     whole = {
         name: value
-        for name, value in TWO_RANKS[variant].items()
+        for name, value in TWO_RANKS[case].items()
         if name not in ("zero_stage", "offload", "micro_batch")
     }
-    expected = curve(bench.train(bench.settings(**whole), f"{variant} whole"))
-    single = curve(bench.train(bench.settings(**TWO_RANKS[variant]), f"{variant} single"))
+    expected = curve(bench.train(bench.settings(**whole), f"{case} whole"))
+    single = curve(bench.train(bench.settings(**TWO_RANKS[case]), f"{case} single"))
     assert single == pytest.approx(expected, abs=2e-5)
-    assert curve(two_ranks / variant / "model") == pytest.approx(expected, abs=2e-5)
+    assert curve(two_ranks / case / "model") == pytest.approx(expected, abs=2e-5)
 
 
 def test_three_ranks_and_a_share_of_each_size(bench, curve, tmp_path):

@@ -1,6 +1,5 @@
 """What one cell trains on: checked pairs, their texts as tokens, and the image embeddings."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +36,12 @@ class TrainingData:
     tokens: Tensor  # (N, L) int64, L the longest text
     lengths: Tensor  # (N,) int64, on the CPU
     text_ids: Tensor  # (N,) int64, equal where the texts are
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.pair_index)} pairs of {len(self.image_ids)} images, texts of "
+            f"{self.tokens.shape[1]} tokens at most"
+        )
 
 
 def read_training_data(
@@ -83,21 +88,6 @@ def read_training_data(
         lengths=ends,
         text_ids=torch.from_numpy(text_ids),
     )
-
-
-def fingerprint(paths: Sequence[Path]) -> str:
-    """Return a SHA-256 over the contents of files, 16 hex digits.
-
-    Raises:
-        DataError: one is missing.
-    """
-    total = hashlib.sha256()
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; run the stage that makes it")
-        with open(path, "rb") as handle:
-            total.update(hashlib.file_digest(handle, "sha256").digest())
-    return total.hexdigest()[:16]
 
 
 def _check_rows(kept: pd.DataFrame, path: Path) -> None:
