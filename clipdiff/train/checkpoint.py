@@ -119,8 +119,8 @@ class Checkpoints:
         for path in self._whole():
             if path not in readable:
                 log.warning(
-                    "%s: not gone on from, as it was saved with %s and this training has %s; it "
-                    "stays there",
+                    "%s: stays there, but is not gone on from: it was saved with %s, and this "
+                    "training has %s",
                     *(path, _words(read_json(path / STATE)), _words(self.partition)),
                 )
         if not readable:
@@ -139,7 +139,9 @@ class Checkpoints:
         return [path for path in self._whole() if self._has_partition(read_json(path / STATE))]
 
     def _has_partition(self, state: dict[str, Any]) -> bool:
-        return self.partition == {name: state.get(name) for name in self.partition}
+        """Return whether the optimizer's state lies as here; at stage 0 every rank has all of it."""
+        alike = self.partition if self.partition["zero_stage"] else {"zero_stage": 0}
+        return all(state.get(name) == value for name, value in alike.items())
 
     def _whole(self) -> list[Path]:
         """Return the whole checkpoints, oldest first."""
@@ -147,7 +149,7 @@ class Checkpoints:
 
 
 def _words(partition: dict[str, Any]) -> str:
-    return f"train.ranks {partition['ranks']} and zero_stage {partition['zero_stage']}"
+    return f"train.zero_stage {partition.get('zero_stage')} on {partition.get('ranks')} rank(s)"
 
 
 def _sync(path: Path) -> None:

@@ -70,6 +70,6 @@ if __name__ == "__main__":
     store = dist.FileStore(str(folder / f"store{size}"), size)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
     values = results(Ranks.current(), load_file(folder / "inputs.safetensors"))
-    contiguous = {name: value.contiguous() for name, value in gradients.items()}
+    contiguous = {name: value.contiguous() for name, value in values.items()}
     save_file(contiguous, folder / f"rank{rank}of{size}.safetensors")
     dist.destroy_process_group()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,8 +38,8 @@ TWO_RANKS = {
 }
 
 
-def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> None:
-    """Run trainings one after the other in one group of processes."""
+def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> str:
+    """Run trainings one after the other in one group of processes; return what they log."""
     jobs = [
         {
             "settings": bench.settings(**changes, ranks=ranks).model_dump(mode="json"),
@@ -53,7 +54,9 @@ def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> Non
     (folder / "jobs.json").write_text(json.dumps(jobs))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launch += [f"--nproc-per-node={ranks}", str(SCRIPT), str(folder / "jobs.json")]
-    subprocess.run(launch, check=True, timeout=900)
+    done = subprocess.run(launch, check=False, timeout=900, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,22 @@ def test_three_ranks_and_a_share_of_each_size(bench, curve, tmp_path):
     run_together(bench, {"three": changes}, 3, tmp_path)
     expected = curve(bench.train(bench.settings(batch=13, **SGD), "three whole"))
     assert curve(tmp_path / "three/model") == pytest.approx(expected, abs=2e-5)
+
+
+def test_another_number_of_ranks_goes_on_or_starts_anew(bench, curve, tmp_path):
+    expected = curve(bench.train(bench.settings(), "ranks of one"))
+    bench.train(bench.settings(zero_stage=1), "shards of one")
+    for name in ("ranks of one", "shards of one"):
+        (tmp_path / name).mkdir()
+        shutil.copytree(bench.root / name / "checkpoints", tmp_path / name / "checkpoints")
+    cases = {"ranks of one": {"checkpoint_every": 7}, "shards of one": {"zero_stage": 1}}
+    log = run_together(bench, cases, 2, tmp_path)
+    assert f"going on from {tmp_path / 'ranks of one/checkpoints/step00000006'}" in log
+    assert "shards of one/checkpoints/step00000006: stays there, but is not gone on from" in log
+    for name in cases:
+        assert curve(tmp_path / name / "model") == pytest.approx(expected, abs=2e-5)
+    settings = bench.settings(zero_stage=1, offload=True, checkpoint_every=7)
+    assert curve(bench.train(settings, "shards of one")) == pytest.approx(expected, abs=2e-5)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
