@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from clipdiff.config.stages import TrainSettings
 from clipdiff.towers.images import load_images, read_images
 from clipdiff.towers.load import LoadedClip
-from clipdiff.train.training_data import TrainingData
 from clipdiff.train.engine import make_engine, make_optimizer
 from clipdiff.train.inputs import BatchSource, LoadImages
 from clipdiff.train.ranks import Ranks
 from clipdiff.train.step import Stepper
 from clipdiff.train.towers import TrainedTowers, frozen_text_embeds
+from clipdiff.train.training_data import TrainingData
 
 
 def make_stepper(

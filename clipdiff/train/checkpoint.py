@@ -139,7 +139,7 @@ class Checkpoints:
         return [path for path in self._whole() if self._has_partition(read_json(path / STATE))]
 
     def _has_partition(self, state: dict[str, Any]) -> bool:
-        """Return whether the optimizer's state lies as here; at stage 0 every rank has all of it."""
+        """Return whether the optimizer's state lies as here; at stage 0 every rank has it all."""
         alike = self.partition if self.partition["zero_stage"] else {"zero_stage": 0}
         return all(state.get(name) == value for name, value in alike.items())
 

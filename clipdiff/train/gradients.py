@@ -7,6 +7,7 @@ towers in pieces.
 
 from dataclasses import dataclass
 
+import torch
 from clipdiff_kernels import Stats
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ def loss_gradients(
     here; so they are for a loss without ``rows``.
 
     Args:
-        loss: the module of an entry of ``loss_definitions``, its parameters without a ``grad``; afterwards they have
+        loss: a module of a ``LossEntry``, its parameters without a ``grad``; afterwards they have
             theirs, the same on every rank.
         image_embeds: (M, D) float32, L2-normalised, the same on every rank.
         pair_index: (N, 2) int64 of the global batch, the same on every rank.
@@ -62,7 +63,7 @@ def loss_gradients(
         texts = ranks.gather(text_embeds, len(pair_index)).requires_grad_()
         value, stats = loss(images, pair_index, texts, group_ids)
         value.backward()
-        return LossGradients(value.detach(), stats, texts.grad[share], images.grad)
+        return LossGradients(value.detach(), stats, _grad(texts)[share], images.grad)
     texts = text_embeds.detach().requires_grad_()
     value, stats = loss.rows(
         images,
@@ -76,4 +77,9 @@ def loss_gradients(
     for parameter in loss.parameters():
         if parameter.grad is not None:
             ranks.all_reduce(parameter.grad, "sum")
-    return LossGradients(value.detach(), stats, texts.grad, None)
+    return LossGradients(value.detach(), stats, _grad(texts), None)
+
+
+def _grad(texts: Tensor) -> Tensor:
+    """Return the gradient to the texts; none where the loss does not look at them."""
+    return torch.zeros_like(texts) if texts.grad is None else texts.grad

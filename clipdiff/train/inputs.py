@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipdiff.train.training_data import TrainingData
 from clipdiff.train.ranks import Ranks
+from clipdiff.train.training_data import TrainingData
 
 LoadImages = Callable[[Tensor], Tensor]  # (m,) rows of image_embeds -> (m, 3, H, W) float32
 
@@ -74,7 +74,8 @@ class BatchSource:
         """Return the batch of some rows (N,), with this rank's share in pieces."""
         there = rows.to(self.device, non_blocking=True)
         share = rows[self.ranks.share(len(rows))] if self.trains_text else rows[:0]
-        pair_index, image_embeds = self.pair_index[there], self.image_embeds
+        pair_index = self.pair_index[there]
+        image_embeds: Tensor | None = self.image_embeds
         images, num_images = rows[:0], 0
         if self.load_images is not None:
             used, places = self.cpu_pairs[rows].unique(return_inverse=True)
@@ -98,7 +99,8 @@ class BatchSource:
         return [self._piece(*rows) for rows in cut]
 
     def _piece(self, texts: Tensor, images: Tensor) -> Piece:
-        tokens = pixels = None
+        tokens: Tensor | None = None
+        pixels: Tensor | None = None
         if self.trains_text:
             rows = texts if len(texts) else torch.zeros(1, dtype=torch.int64)
             longest = int(self.lengths[rows].max())

@@ -11,13 +11,13 @@ from clipdiff.files import alone
 from clipdiff.towers.load import load_clip
 from clipdiff.train.assembly import make_stepper
 from clipdiff.train.checkpoint import Checkpoints
-from clipdiff.train.training_data import read_training_data
 from clipdiff.train.engine import start_ranks
-from clipdiff.train.model_folder import write_model
 from clipdiff.train.identity import checkpoint_identity
 from clipdiff.train.loop import Loop
+from clipdiff.train.model_folder import write_model
 from clipdiff.train.preemption import Preemption
 from clipdiff.train.towers import trained_state
+from clipdiff.train.training_data import read_training_data
 
 log = logging.getLogger(__name__)
 

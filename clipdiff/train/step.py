@@ -115,7 +115,9 @@ class Stepper:
         image_grads: Tensor | None,
     ) -> None:
         """Send gradients through the towers; DeepSpeed averages them over the ranks."""
-        sides = [] if self.text_embeds is not None else [(text_grads, [p.num_texts for p in pieces])]
+        sides = (
+            [] if self.text_embeds is not None else [(text_grads, [p.num_texts for p in pieces])]
+        )
         if image_grads is not None:
             sides.append((image_grads, [p.num_images for p in pieces]))
         parts = [grads.split(counts) for grads, counts in sides]

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 from clipdiff.errors import TrainingError
 from clipdiff.towers.encode import BATCH
 from clipdiff.towers.load import LoadedClip
+from clipdiff.towers.text import TextTower
 
 Trainable = Literal["transformer", "text", "image", "both"]
 
@@ -62,10 +63,10 @@ class TrainedTowers(nn.Module):
         return named
 
 
-def _trained_texts(tower: nn.Module, trainable: Trainable) -> nn.Module:
+def _trained_texts(tower: TextTower, trainable: Trainable) -> nn.Module:
     if trainable != "transformer":
         return tower
-    return tower.transformer if tower.is_openai_style else tower.text.transformer
+    return tower.get_submodule("transformer" if tower.is_openai_style else "text.transformer")
 
 
 def trained_state(towers: TrainedTowers) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """What one cell trains on: checked pairs, their texts as tokens, and the image embeddings."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 

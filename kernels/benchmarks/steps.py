@@ -11,16 +11,16 @@ from __future__ import annotations
 import numpy as np
 import open_clip
 import torch
+from clipdiff.losses.make import make_loss
+from clipdiff.train.data import TrainingData
 from harness import Size, device, make_batch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import default_collate
 
 from clipdiff.settings import Loss, Train
-from clipdiff.losses.make import make_loss
 from clipdiff.towers.load import LoadedClip
 from clipdiff.train.batches import epoch_batches
-from clipdiff.train.data import TrainingData
 from clipdiff.train.engine import make_engine, start_ranks
 from clipdiff.train.inputs import BatchSource
 from clipdiff.train.step import Stepper

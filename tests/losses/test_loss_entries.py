@@ -102,7 +102,10 @@ def test_an_unknown_kind_is_an_error_with_the_nearest_name():
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (Contrastive(logit_scale=25), "InfoNCE in both directions, logit_scale 25, equal texts masked"),
+        (
+            Contrastive(logit_scale=25),
+            "InfoNCE in both directions, logit_scale 25, equal texts masked",
+        ),
         (
             Contrastive(learn_logit_scale=True, logit_scale_lr=0.1, mask_duplicates=False),
             "InfoNCE in both directions, logit_scale 1, learned at rate 0.1, equal texts are "
@@ -110,7 +113,10 @@ def test_an_unknown_kind_is_an_error_with_the_nearest_name():
         ),
         (Hinge(), "max-margin ranking, margin 0.2, over all negatives, equal texts masked"),
         (Hinge(negatives="reversed"), "max-margin ranking, margin 0.2, over the reversed pair"),
-        (Squared(normalize=True), "mean squared error between text and direction of the difference"),
+        (
+            Squared(normalize=True),
+            "mean squared error between text and direction of the difference",
+        ),
     ],
 )
 def test_words(entry, words):

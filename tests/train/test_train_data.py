@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.settings import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_tensors, write_tensors
+from clipdiff.settings import Train
 from clipdiff.towers.load import load_clip
 from clipdiff.train.identity import fingerprint
 from clipdiff.train.training_data import read_training_data
