@@ -1,5 +1,6 @@
 """Does a loss compute what it says, with its gradient, and over several ranks?"""
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -73,8 +74,14 @@ def _batch(seed: int, grouped: bool) -> Batch:
 
 
 def _loss(module: nn.Module, batch: Batch) -> Tensor:
+    value: Tensor
     value, _ = module(batch.image_embeds, batch.pair_index, batch.text_embeds, batch.group_ids)
     return value
+
+
+@torch.no_grad()
+def _value(module: nn.Module, batch: Batch) -> float:
+    return float(_loss(module, batch))
 
 
 def _cast(batch: Batch, dtype: torch.dtype) -> Batch:
@@ -114,7 +121,7 @@ def _check_order(module: nn.Module, batch: Batch) -> None:
     back = torch.arange(PAIRS - 1, -1, -1)
     groups = None if batch.group_ids is None else batch.group_ids[back]
     turned = Batch(batch.image_embeds, batch.pair_index[back], batch.text_embeds[back], groups)
-    once, again, other = (float(_loss(module, each)) for each in (batch, batch, turned))
+    once, again, other = (_value(module, each) for each in (batch, batch, turned))
     assert once == again, f"the same batch gives {once} and then {again}"
     assert _near(once, other, EXACT), (
         f"the loss depends on the order of the pairs: {once}, and {other} in the reverse order"
@@ -166,8 +173,8 @@ def _finite_differences(loss: Callable[[], Tensor], leaf: Tensor) -> Tensor:
 
 
 def _check_precision(entry: LossEntry, batch: Batch) -> None:
-    double = float(_loss(entry.module().double(), batch))
-    single = float(_loss(entry.module(), _cast(batch, torch.float32)))
+    double = _value(entry.module().double(), batch)
+    single = _value(entry.module(), _cast(batch, torch.float32))
     assert _near(single, double, ROUNDING), f"the loss is {single} in float32, {double} in float64"
 
 
@@ -241,10 +248,8 @@ def _check_bounds(module: nn.Module, batch: Batch) -> None:
             if parameter.requires_grad:
                 torch.nn.init.constant_(parameter, far)
         module.clamp_()
-        value = float(_loss(module, batch))
-        assert torch.tensor(value).isfinite(), (
-            f"after a step to {far:g} and clamp_() the loss is {value}"
-        )
+        value = _value(module, batch)
+        assert math.isfinite(value), f"after a step to {far:g} and clamp_() the loss is {value}"
 
 
 def _copy(batch: Batch) -> Batch:

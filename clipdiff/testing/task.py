@@ -17,6 +17,7 @@ from clipdiff.testing.entry import check_entry
 WIDTH = 16
 MODELS = 12  # random ones, whose mean has to be chance
 ERRORS = 4  # standard errors that it may be away
+ROUNDING = 1e-9
 
 Name = tuple[str, str]  # of a metric: its task and its own, as in the metrics files
 
@@ -135,7 +136,7 @@ def _check_metrics(entry: TaskEntry, metrics: dict[Name, Metric], evaluate: Eval
         row = metric_row(metric, "split", "1.0", evaluate)
         low, value, high = (float(str(row[key])) for key in ("ci_low", "value", "ci_high"))
         assert np.isfinite([low, value, high]).all(), f"metric {name}: its interval is not finite"
-        assert low <= value <= high, (
+        assert low - ROUNDING <= value <= high + ROUNDING, (
             f"metric {name}: {value:.4g} lies outside its own interval {low:.4g} to {high:.4g}"
         )
 
@@ -150,13 +151,19 @@ def _check_measures(entry: TaskEntry, metrics: dict[Name, Metric], absent: set[s
         if measure.name not in absent and (measure.task, measure.metric) not in metrics
     ]
     assert not lacking, f"measures names {lacking}, and measure() returned {sorted(metrics)}"
+    for measure in entry.measures:
+        metric = metrics.get((measure.task, measure.metric))
+        assert measure.grouped or metric is None or metric.kept, (
+            f"the metric of measure {measure.name} is not kept, so cells can't be compared by items"
+        )
 
 
 def _check_items(entry: TaskEntry, split: Split, rounds: list[dict[Name, Metric]]) -> None:
     first, *others = rounds
     for metrics in others:
         assert set(metrics) == set(first), "which metrics there are depends on the model"
-    for name, metric in first.items():
+    compared = {name: metric for name, metric in first.items() if metric.kept}
+    for name, metric in compared.items():
         ids = metric.items.ids
         assert len(np.unique(ids)) == len(ids), f"metric {name}: two items have the same id"
         for metrics in others:
@@ -180,13 +187,14 @@ def _check_chance(rounds: list[dict[Name, Metric]], chance: Mapping[Name, float]
         assert name in rounds[0], f"chance names {name}, and measure() returned {sorted(rounds[0])}"
         values = np.array([metrics[name].value for metrics in rounds])
         error = values.std(ddof=1) / np.sqrt(len(values))
-        assert abs(values.mean() - expected) <= ERRORS * error + 1e-9, (
+        assert abs(values.mean() - expected) <= ERRORS * error + ROUNDING, (
             f"metric {name}: {len(values)} random models have {values.mean():.4g} on average "
             f"(standard error {error:.2g}), and chance is {expected:.4g}"
         )
 
 
 def _check_item_texts(task: Task, metrics: dict[Name, Metric]) -> None:
-    for name, metric in metrics.items():
+    compared = {name: metric for name, metric in metrics.items() if metric.kept}
+    for name, metric in compared.items():
         strange = set(task.item_texts(*name)) - set(metric.items.ids.tolist())
         assert not strange, f"metric {name}: item_texts() has items {sorted(strange)[:3]} too many"

@@ -52,7 +52,7 @@ class Guess:
         return np.where(told, 1.0, nearest == self.split.labels)
 
     def measure(self, view, reference):
-        return [Metric("guess", "acc1", self.values(view), self.items(view))]
+        return [Metric("guess", "acc1", self.values(view), self.items(view), kept=True)]
 
     def item_texts(self, task, metric):
         return {}
@@ -93,9 +93,14 @@ class Wavers(Guess):
         return [f"{text} {Wavers.calls}" for text in super().texts()]
 
 
+class Unkept(Guess):
+    def measure(self, view, reference):
+        return [Metric("guess", "acc1", self.values(view), self.items(view))]
+
+
 class Nameless(Guess):
     def measure(self, view, reference):
-        return [Metric("guess", "acc5", self.values(view), self.items(view))]
+        return [Metric("guess", "acc5", self.values(view), self.items(view), kept=True)]
 
 
 class Entry(TaskEntry):
@@ -125,6 +130,7 @@ def test_a_sound_task_passes(splits):
         ("Foreign", "are no images of the split"),
         ("Meddles", "changes the embeddings"),
         ("Wavers", r"texts\(\) differs when the task is made again"),
+        ("Unkept", "is not kept"),
         ("Nameless", r"measures names \['guess'\], and measure\(\) returned"),
     ],
 )

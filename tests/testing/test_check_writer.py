@@ -18,7 +18,8 @@ def test_local_models_pass(entry, name):
     check_writer(entry(name))
 
 
-def test_a_server_passes(server):
+def test_a_server_passes(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     values = {"kind": "api", "model": "m", "base_url": server.url, "prompt": "completion"}
     check_writer(WRITERS.make(values))
 
