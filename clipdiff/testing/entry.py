@@ -1,6 +1,7 @@
 """What is checked of the settings of every entry, whatever its room."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -63,7 +64,14 @@ def _check_imports(kind: type[Entry]) -> None:
     if module == "__main__" or module.rpartition(".")[2].startswith("test_"):
         return  # a test's own class
     code = _IMPORT.format(module=module, heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | paths,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, f"{module} can't be imported by its name:\n{done.stderr}"
     heavy = done.stdout.strip()
     assert heavy == "[]", (
