@@ -1,7 +1,7 @@
 """What every loss is made of: the settings of an entry of ``loss_definitions``, and its module."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import Field, ValidationError
 
@@ -10,7 +10,41 @@ from clipdiff.registry import Entry, Registry
 from clipdiff.settings.training import TrainChanges
 
 if TYPE_CHECKING:
-    from torch import nn
+    from clipdiff_kernels import AllReduce, Stats
+    from torch import Tensor, nn
+
+
+@runtime_checkable
+class BlockLoss(Protocol):
+    """A module that also computes its loss from a rank's rows of a batch.
+
+    Any other module is given the texts of all ranks.
+    """
+
+    def rows(
+        self,
+        image_embeds: "Tensor",
+        pair_index: "Tensor",
+        text_embeds: "Tensor",
+        group_ids: "Tensor | None" = None,
+        *,
+        row_offset: int,
+        all_reduce: "AllReduce",
+    ) -> "tuple[Tensor, Stats]":
+        """Return the loss of the whole batch, whose texts (n, D) from ``row_offset`` on are here.
+
+        The gradients to the images and to the loss's own parameters are this block's part: their
+        sum over the blocks is the whole one. ``all_reduce`` makes a tensor the sum, or the
+        maximum, over all blocks.
+        """
+
+
+@runtime_checkable
+class BoundedLoss(Protocol):
+    """A module whose own parameters have bounds."""
+
+    def clamp_(self) -> None:
+        """Bring them back into their bounds; called after every step."""
 
 
 class LossEntry(Entry):
@@ -27,10 +61,9 @@ class LossEntry(Entry):
     def module(self) -> "nn.Module":
         """Return the loss as a module.
 
-        It is called as ``module(image_embeds, pair_index, text_embeds, group_ids)`` with what
-        :class:`clipdiff.losses.modules.difference_loss.DifferenceLoss` takes, and returns a scalar
-        and ``clipdiff_kernels.Stats``. A module that also has ``rows`` does without gathering the
-        texts of all ranks; ``clamp_()``, if it has one, is called after every step.
+        It is called as :class:`clipdiff.losses.modules.difference_loss.DifferenceLoss` is, and
+        returns a scalar, the mean over the pairs, and ``clipdiff_kernels.Stats``. It may be a
+        :class:`BlockLoss` and a :class:`BoundedLoss`, too.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no module")
 
@@ -46,9 +79,8 @@ class LossEntry(Entry):
 
     def describe(self) -> str:
         """Return the loss in words, for the report, ``trace`` and the model card."""
-        facts = self.result()
-        facts.pop("kind")
-        return ", ".join([self.kind, *(f"{name} {value}" for name, value in facts.items())])
+        facts = {name: value for name, value in self.result().items() if value is not None}
+        return ", ".join([facts.pop("kind"), *(f"{name} {value}" for name, value in facts.items())])
 
 
 class NegativesLoss(LossEntry):
@@ -60,6 +92,11 @@ class NegativesLoss(LossEntry):
     def groups_texts(self) -> bool:
         """Equal texts are no negatives, unless the entry says so."""
         return self.mask_duplicates
+
+    @property
+    def duplicates(self) -> str:
+        """What becomes of equal texts, in words."""
+        return "equal texts masked" if self.groups_texts else "equal texts are negatives"
 
 
 LOSSES = Registry(LossEntry)

@@ -33,6 +33,14 @@ class Contrastive(NegativesLoss):
         """A rate for weights hardly moves a logit_scale of 25."""
         return self.logit_scale_lr
 
+    def describe(self) -> str:
+        """Say the temperature, and whether it is learned."""
+        learned = ""
+        if self.learn_logit_scale:
+            learned = ", learned" + (f" at rate {self.own_lr:g}" if self.own_lr else "")
+        scale = f"logit_scale {self.logit_scale:g}{learned}"
+        return f"InfoNCE in both directions, {scale}, {self.duplicates}"
+
     def module(self) -> "DifferenceLoss":
         """Return the contrastive kernels with their temperature, a parameter of shape (1,)."""
         from clipdiff_kernels import contrastive_loss, contrastive_loss_rows

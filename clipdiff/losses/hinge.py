@@ -21,9 +21,23 @@ class Hinge(NegativesLoss):
 
     @model_validator(mode="after")
     def _duplicates_among_negatives(self) -> Self:
-        if self.negatives == "reversed" and "mask_duplicates" in self.model_fields_set:
+        if self.negatives == "reversed" and not self.mask_duplicates:
             raise ValueError("mask_duplicates has no effect with negatives: reversed; remove it")
         return self
+
+    @property
+    def groups_texts(self) -> bool:
+        """A pair's own reversal is the only negative there, whatever other pairs say."""
+        return self.negatives != "reversed" and self.mask_duplicates
+
+    def describe(self) -> str:
+        """Say the margin, and what the negatives are."""
+        negatives = {
+            "all": f"over all negatives, {self.duplicates}",
+            "hardest": f"over the hardest negative, {self.duplicates}",
+            "reversed": "over the reversed pair",
+        }[self.negatives]
+        return f"max-margin ranking, margin {self.margin:g}, {negatives}"
 
     def module(self) -> "DifferenceLoss":
         """Return the hinge kernels with margin and negatives."""

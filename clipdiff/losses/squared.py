@@ -16,6 +16,11 @@ class Squared(LossEntry):
     kind: Literal["squared"] = "squared"
     normalize: bool = Field(False, description="compare with the normalised difference")
 
+    def describe(self) -> str:
+        """Say what the texts are compared with."""
+        target = "direction of the difference" if self.normalize else "raw difference"
+        return f"mean squared error between text and {target}"
+
     def module(self) -> "DifferenceLoss":
         """Return the squared kernels."""
         from clipdiff_kernels import squared_loss, squared_loss_rows

@@ -24,4 +24,5 @@ def in_batch_accuracy(
     differences = normalize(image_embeds[first] - image_embeds[second], dim=1)
     cosines = text_embeds[:MOST_PAIRS] @ differences.T  # texts x differences
     own = torch.arange(len(cosines), device=cosines.device)
-    return tuple((cosines.argmax(dim) == own).float().mean() for dim in (1, 0))
+    by_text, by_difference = ((cosines.argmax(dim) == own).float().mean() for dim in (1, 0))
+    return by_text, by_difference

@@ -7,9 +7,11 @@ towers in pieces.
 
 from dataclasses import dataclass
 
+import torch
 from clipdiff_kernels import Stats
 from torch import Tensor, nn
 
+from clipdiff.losses.base import BlockLoss
 from clipdiff.train.ranks import Ranks
 
 
@@ -38,11 +40,12 @@ def loss_gradients(
 ) -> LossGradients:
     """Compute the loss over all ranks' texts; the same on 1 and on n ranks, to rounding.
 
-    With frozen images every rank knows all differences, and the ranks exchange a few vectors of N
-    numbers. Images in training are gathered by the caller, and texts here.
+    With frozen images every rank knows all differences, and the ranks of a loss that has ``rows``
+    exchange a few vectors of N numbers. Images in training are gathered by the caller, and texts
+    here; so they are for a loss without ``rows``.
 
     Args:
-        loss: a module of ``make_loss``, its parameters without a ``grad``; afterwards they have
+        loss: a module of a ``LossEntry``, its parameters without a ``grad``; afterwards they have
             theirs, the same on every rank.
         image_embeds: (M, D) float32, L2-normalised, the same on every rank.
         pair_index: (N, 2) int64 of the global batch, the same on every rank.
@@ -56,11 +59,11 @@ def loss_gradients(
     """
     images = image_embeds.detach().requires_grad_(with_images)
     share = ranks.share(len(pair_index))
-    if ranks.size == 1 or with_images:
+    if ranks.size == 1 or with_images or not isinstance(loss, BlockLoss):
         texts = ranks.gather(text_embeds, len(pair_index)).requires_grad_()
         value, stats = loss(images, pair_index, texts, group_ids)
         value.backward()
-        return LossGradients(value.detach(), stats, texts.grad[share], images.grad)
+        return LossGradients(value.detach(), stats, _grad(texts)[share], images.grad)
     texts = text_embeds.detach().requires_grad_()
     value, stats = loss.rows(
         images,
@@ -74,4 +77,9 @@ def loss_gradients(
     for parameter in loss.parameters():
         if parameter.grad is not None:
             ranks.all_reduce(parameter.grad, "sum")
-    return LossGradients(value.detach(), stats, texts.grad, None)
+    return LossGradients(value.detach(), stats, _grad(texts), None)
+
+
+def _grad(texts: Tensor) -> Tensor:
+    """Return the gradient to the texts; none where the loss does not look at them."""
+    return torch.zeros_like(texts) if texts.grad is None else texts.grad

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from clipdiff_kernels import AllReduce, Stats
 from torch import Tensor, nn
 
-Kernel = Callable[..., tuple[Tensor, Stats]]
+Kernel = Callable[..., Tensor | tuple[Tensor, Stats]]
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class DifferenceLoss(nn.Module):
             text_embeds: (N, D), L2-normalised, dtype of ``image_embeds``.
             group_ids: (N,) int64; pairs with equal ids are no negatives of each other.
         """
-        arguments = self._arguments(group_ids)
-        return self.whole(image_embeds, pair_index, text_embeds, **arguments)
+        result = self.whole(image_embeds, pair_index, text_embeds, **self._arguments(group_ids))
+        return cast("tuple[Tensor, Stats]", result)
 
     def rows(
         self,
@@ -79,15 +79,12 @@ class DifferenceLoss(nn.Module):
 
         The gradients to the images and to the loss's own parameters are this block's part.
         """
-        arguments = self._arguments(group_ids)
-        return self.block(
-            image_embeds,
-            pair_index,
-            text_embeds,
-            **arguments,
-            row_offset=row_offset,
-            all_reduce=all_reduce,
-        )
+        arguments = self._arguments(group_ids) | {
+            "row_offset": row_offset,
+            "all_reduce": all_reduce,
+        }
+        result = self.block(image_embeds, pair_index, text_embeds, **arguments)
+        return cast("tuple[Tensor, Stats]", result)
 
     @torch.no_grad()
     def clamp_(self) -> None:

@@ -152,7 +152,7 @@ class Contrastive(torch.autograd.Function):
         scale = logit_scale.detach().float().reshape(())
         weights = Weights(SOFTMAX, row_lse, col_lse, scale, largest_logit(walk, scale))
         per_pair = grad.float() / walk.num_pairs
-        grads = [None] * 7
+        grads: list[Tensor | None] = [None] * 7
         need_images, need_texts, need_scale = ctx.needs_input_grad[:3]
         if need_texts or need_scale:
             grad_texts, inner = texts_gradient(walk, weights, scale * per_pair)

@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import default_collate
 
-from clipdiff.settings import Loss, Train
-from clipdiff.losses.make import make_loss
+from clipdiff.losses.contrastive import Contrastive
+from clipdiff.settings import Train
 from clipdiff.towers.load import LoadedClip
 from clipdiff.train.batches import epoch_batches
-from clipdiff.train.data import TrainingData
 from clipdiff.train.engine import make_engine, start_ranks
 from clipdiff.train.inputs import BatchSource
 from clipdiff.train.step import Stepper
 from clipdiff.train.towers import TrainedTowers
+from clipdiff.train.training_data import TrainingData
 
 GPU = torch.cuda.is_available()
 CLIP, WIDTH = ("ViT-L-14", 768) if GPU else ("ViT-B-32", 512)
@@ -53,7 +53,7 @@ def make_data() -> TrainingData:
     tokens[:, 0] = START
     return TrainingData(
         image_embeds=images.cpu(),
-        image_ids=rng.choice(581_929, IMAGES, replace=False),  # as COCO numbers its pictures
+        image_ids=rng.choice(581_929, IMAGES, replace=False),  # as COCO numbers its images
         pair_index=pairs.cpu(),
         tokens=tokens[:, : int(lengths.max())],
         lengths=lengths,
@@ -132,8 +132,8 @@ class OurStep:
         engine = make_engine(TrainedTowers(clip, "transformer"), train)
         if compiled:
             engine.compile(compile_kwargs={"dynamic": True})
-        source = BatchSource(data, ranks, where, None, False, trains_text=True, load_pictures=None)
-        loss = make_loss(Loss(kind="contrastive", logit_scale=1.0)).to(where)
+        source = BatchSource(data, ranks, where, None, False, trains_text=True, load_images=None)
+        loss = Contrastive().module().to(where)
         self.transformer = clip.model.transformer
         self.stepper = Stepper(engine, loss, source, None, ranks, None)
 

@@ -13,16 +13,16 @@ from torch.nn.functional import normalize
 
 from clipdiff.train.ranks import Ranks, share_sizes
 
-PICTURES, PAIRS, WIDTH = 9, 13, 6
+IMAGES, PAIRS, WIDTH = 9, 13, 6
 SCRIPT = Path(__file__).with_name("gloo_rank.py")
 
 
 @pytest.fixture(scope="module")
 def inputs() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
-    order = torch.rand(PAIRS, PICTURES, generator=generator).argsort(1)
+    order = torch.rand(PAIRS, IMAGES, generator=generator).argsort(1)
     return {
-        "image_embeds": normalize(torch.randn(PICTURES, WIDTH, generator=generator), dim=1),
+        "image_embeds": normalize(torch.randn(IMAGES, WIDTH, generator=generator), dim=1),
         "text_embeds": normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1),
         "pair_index": order[:, :2].contiguous(),
         "group_ids": torch.arange(PAIRS) % (PAIRS - 2),
@@ -36,18 +36,18 @@ def single(inputs) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def folder(inputs, tmp_path_factory) -> Path:
-    made = tmp_path_factory.mktemp("ranks")
-    save_file(inputs, made / "inputs.safetensors")
-    return made
+    folder = tmp_path_factory.mktemp("ranks")
+    save_file(inputs, folder / "inputs.safetensors")
+    return folder
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_ranks_give_the_single_process_gradients(size, inputs, single, folder):
     command = [sys.executable, str(SCRIPT)]
-    started = [
+    processes = [
         subprocess.Popen([*command, str(rank), str(size), str(folder)]) for rank in range(size)
     ]
-    assert [process.wait(timeout=200) for process in started] == [0] * size
+    assert [process.wait(timeout=200) for process in processes] == [0] * size
     parts = [load_file(folder / f"rank{rank}of{size}.safetensors") for rank in range(size)]
     assert [len(part["hinge-False-text"]) for part in parts] == share_sizes(PAIRS, size)
     for name, expected in single.items():
@@ -74,8 +74,8 @@ def test_a_single_process_agrees_with_the_reference(inputs, single):
     }
     for name, loss in expected.items():
         text_grad, image_grad = torch.autograd.grad(loss, [texts, images], retain_graph=True)
-        found = single[f"{name}-True-loss"][0].item()
-        assert found == pytest.approx(loss.item(), abs=1e-6)
+        value = single[f"{name}-True-loss"][0].item()
+        assert value == pytest.approx(loss.item(), abs=1e-6)
         for side, right in (("text", text_grad), ("images", image_grad)):
             got = single[f"{name}-True-{side}"].double()
             torch.testing.assert_close(got, right, atol=1e-6, rtol=1e-5)

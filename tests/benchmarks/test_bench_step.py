@@ -4,14 +4,25 @@ ViT-B-32's text tower and 32 pairs a step on a CPU, ViT-L-14's and 512 on a GPU;
 texts of 34 tokens on average, at logit_scale 1. Both get the same batches and start from the same
 weights, so they must agree: losses step by step, and where the weights end. The floor is the
 model's FLOP on the real tokens at the rate of the device's own product; its share of the time is
-the model FLOP utilisation. Needs open_clip, deepspeed and clipdiff itself; skipped without.
+the model FLOP utilisation. ``OMP_NUM_THREADS=1 pytest tests/benchmarks --benchmark-only -k
+training_step -s`` appends to training_steps.csv; ``--benchmark-timer=time.process_time`` for CPU
+seconds, on a machine that others use too.
 """
 
-import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
-import harness
 import pytest
 import torch
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "kernels/benchmarks")]
+
+import harness  # noqa: E402
+import results  # noqa: E402
+import training_steps as steps  # noqa: E402
 
 GPU = torch.cuda.is_available()
 # The loss of every step, and by norm how far apart the weights end over how far they went. Adam
@@ -19,10 +30,20 @@ GPU = torch.cuda.is_available()
 LOSS_LIMIT, MOVED_LIMIT = (2e-3, 0.5) if GPU else (1e-4, 0.02)
 TRAINED: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
-pytestmark = pytest.mark.skipif(
-    "step" not in os.environ.get("CLIPDIFF_BENCH_OPS", "step").split(),
-    reason="CLIPDIFF_BENCH_OPS",
-)
+BASELINE = "public"
+
+
+@pytest.fixture(scope="module")
+def rows(request: pytest.FixtureRequest) -> Iterator[list[results.Row]]:
+    """Rows of all steps, written and shown at the end."""
+    busy = "process_time" in str(request.config.getoption("benchmark_timer"))
+    harness.CLOCK[0] = time.process_time if busy else time.perf_counter
+    collected: list[results.Row] = []
+    yield collected
+    results.append(HERE / "training_steps.csv", collected, BASELINE)
+    for row in collected:
+        rate = 1e3 * row["N"] / row["median_ms"]
+        print(f"{results.line(row, collected, BASELINE)}  {rate:.1f} pairs/s")
 
 
 def weights(module: torch.nn.Module) -> torch.Tensor:
@@ -31,8 +52,6 @@ def weights(module: torch.nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ["public", "ours", "ours-compiled"])
 def test_training_step(benchmark, rows, name):
-    pytest.importorskip("deepspeed")
-    steps = pytest.importorskip("steps")
     if name == "ours-compiled" and not GPU:
         pytest.skip("compiled for GPUs")
     data = steps.make_data()

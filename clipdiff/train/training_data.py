@@ -1,8 +1,6 @@
 """What one cell trains on: checked pairs, their texts as tokens, and the image embeddings."""
 
-import hashlib
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from clipdiff.settings import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, read_tensors
+from clipdiff.settings import Train
 from clipdiff.towers.load import LoadedClip
-from clipdiff.train.subset import chosen_rows
+from clipdiff.train.subset import training_part
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +23,10 @@ EQUAL = 1e-6  # the losses' eps: a shorter difference has no direction
 
 @dataclass(frozen=True)
 class TrainingData:
-    """N training pairs over M pictures.
+    """N training pairs over M images.
 
     ``image_embeds`` is (M, D) float32, or (M + 1, D) where texts are captions: then its last row
-    is zero, and a pair (i, M) is the picture i itself. ``image_ids`` is (M,).
+    is zero, and a pair (i, M) is the image i itself. ``image_ids`` is (M,).
     """
 
     image_embeds: Tensor
@@ -38,22 +36,28 @@ class TrainingData:
     lengths: Tensor  # (N,) int64, on the CPU
     text_ids: Tensor  # (N,) int64, equal where the texts are
 
+    def __str__(self) -> str:
+        return (
+            f"{len(self.pair_index)} pairs of {len(self.image_ids)} images, texts of "
+            f"{self.tokens.shape[1]} tokens at most"
+        )
+
 
 def read_training_data(
     clip: LoadedClip, train: Train, captions: Path, embeds: Path, differences: Path
 ) -> TrainingData:
-    """Read one row of the table's texts and the pictures' embeddings, and check them.
+    """Read one row of the table's texts and the images' embeddings, and check them.
 
     Args:
         clip: whose tokenizer to use.
-        train: the section as it holds for the cell, which says how many pairs and pictures.
-        captions: ``data/captions.parquet``; read where the number of pictures is limited.
+        train: the section as it holds for the cell, which says how many pairs and images.
+        captions: ``data/captions.parquet``; read where the number of images is limited.
         embeds: ``embeds/image_embeds.safetensors``.
         differences: ``differences/{llm}.parquet``; only its kept rows count.
 
     Raises:
         DataError: a file is missing or truncated, no row is kept or left of those, a text is empty,
-            a pair is one picture with itself, or a picture has no embedding (names file and row).
+            a pair is one image with itself, or an image has no embedding (names file and row).
     """
     table = read_parquet(differences, COLUMNS)
     kept = table[table["kept"].astype(bool)]
@@ -63,14 +67,14 @@ def read_training_data(
             "relax the section filter or correct the LLM's prompt"
         )
     _check_rows(kept, differences)
-    kept = chosen_rows(kept, train, captions, differences)
+    kept = training_part(kept, train, captions, differences)
     image_embeds, image_ids, pairs = _embeddings_of(kept, embeds, differences)
     lengths = (image_embeds[pairs[:, 0]] - image_embeds[pairs[:, 1]]).norm(dim=1)  # (N,)
     differ = (lengths > EQUAL).numpy()
     if not differ.all():
         log.info("%d pairs of equal embeddings dropped", int((~differ).sum()))
     if not differ.any():
-        raise DataError(f"{embeds}: the pictures of every pair have equal embeddings")
+        raise DataError(f"{embeds}: the images of every pair have equal embeddings")
     texts = kept["difference"][differ].astype(str).tolist()
     tokens = clip.tokenize(texts)  # (N, context length)
     ends = clip.text_tower.lengths(tokens)
@@ -85,27 +89,12 @@ def read_training_data(
     )
 
 
-def fingerprint(paths: Sequence[Path]) -> str:
-    """Return a SHA-256 over the contents of files, 16 hex digits.
-
-    Raises:
-        DataError: one is missing.
-    """
-    total = hashlib.sha256()
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; run the stage that makes it")
-        with open(path, "rb") as handle:
-            total.update(hashlib.file_digest(handle, "sha256").digest())
-    return total.hexdigest()[:16]
-
-
 def _check_rows(kept: pd.DataFrame, path: Path) -> None:
     empty = kept["difference"].isna() | (kept["difference"].astype(str).str.strip() == "")
     itself = kept["image_id_1"] == kept["image_id_2"]
     for wrong, what in (
         (empty, "a kept text is empty"),
-        (itself, "a pair of a picture and itself"),
+        (itself, "a pair of an image and itself"),
     ):
         if wrong.any():
             row = kept.index[int(wrong.to_numpy().argmax())]
@@ -115,7 +104,7 @@ def _check_rows(kept: pd.DataFrame, path: Path) -> None:
 def _embeddings_of(
     kept: pd.DataFrame, embeds: Path, differences: Path
 ) -> tuple[Tensor, np.ndarray, Tensor]:
-    """Return embeddings (M[ + 1], D) of the pictures in use, their ids (M,), pairs (N, 2)."""
+    """Return embeddings (M[ + 1], D) of the images in use, their ids (M,), pairs (N, 2)."""
     tensors = read_tensors(embeds)
     if set(tensors) != {"image_embeds", "image_ids"}:
         raise DataError(

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from clipdiff.config.stages import TrainSettings
 from clipdiff.files import write_json, write_tensors
+from clipdiff.grid.layout import CLIP_CONFIG, PROVENANCE, TRAIN_LOG, WEIGHTS
 from clipdiff.provenance import provenance
-from clipdiff.towers.load import CONFIG, WEIGHTS, LoadedClip
+from clipdiff.towers.load import LoadedClip
 from clipdiff.train.trackers import write_train_log
 
 
-def export(
+def write_model(
     folder: Path,
     settings: TrainSettings,
     clip: LoadedClip,
@@ -38,7 +39,7 @@ def export(
         "model_cfg": open_clip.get_model_config(clip.name),
         "preprocess_cfg": clip.model.visual.preprocess_cfg,
     }
-    write_json(folder / CONFIG, config)
-    write_train_log(folder / "train_log.jsonl", rows)
-    write_json(folder / "provenance.json", provenance(settings))
+    write_json(folder / CLIP_CONFIG, config)
+    write_train_log(folder / TRAIN_LOG, rows)
+    write_json(folder / PROVENANCE, provenance(settings))
     write_tensors(folder / WEIGHTS, state)
