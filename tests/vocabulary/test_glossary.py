@@ -115,7 +115,9 @@ def test_one_module_has_one_name() -> None:
     assert not twice
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda page: page.name
+)
 def test_documentation_has_the_glossary_s_words(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     other = sorted({*re.findall(r"[a-z]+", text.lower())} & set(OTHER_WORDS))
