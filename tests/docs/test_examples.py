@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import yaml
-from checkout import Checkout
 from documentation import ROOT, Block, blocks
 
 from clipdiff.config import check_config
@@ -16,9 +15,8 @@ from clipdiff.settings.base import merge
 PLUGIN = "docs/plugins.md"
 
 
-def one_block(page: str, language: str) -> Block:
-    (block,) = [each for each in blocks(language) if str(each).startswith(page)]
-    return block
+def block_of(page: str, language: str, place: int = 0) -> Block:
+    return [each for each in blocks(language) if str(each).startswith(page)][place]
 
 
 def block_id(block: Block) -> str:
@@ -46,7 +44,7 @@ def embeddings() -> dict[str, Any]:
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example's module on Python's path."""
-    (tmp_path / "sigmoid_loss.py").write_text(one_block(PLUGIN, "python").text)
+    (tmp_path / "sigmoid_loss.py").write_text(block_of(PLUGIN, "python").text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sigmoid_loss", raising=False)
 
@@ -73,16 +71,22 @@ def test_the_example_of_a_loss_falls(plugin: None) -> None:
     assert "logit_scale 20" in entry.describe()
 
 
+def test_the_example_of_a_plugin_s_test(plugin: None) -> None:
+    names: dict[str, Any] = {}
+    exec(block_of(PLUGIN, "python", 1).text, names)
+    names["test_sigmoid"]()
+
+
 def test_the_example_of_an_entry_point_names_it() -> None:
     import tomllib
 
-    points = tomllib.loads(one_block(PLUGIN, "toml").text)["project"]["entry-points"]
+    points = tomllib.loads(block_of(PLUGIN, "toml").text)["project"]["entry-points"]
     assert points == {"clipdiff.losses": {"sigmoid": "sigmoid_loss:Sigmoid"}}
 
 
 def test_the_kernels_readme(capsys: pytest.CaptureFixture[str]) -> None:
     names = embeddings()
-    exec(one_block("kernels/README.md", "python").text, names)
+    exec(block_of("kernels/README.md", "python").text, names)
     assert names["loss"].isfinite()
     assert capsys.readouterr().out.strip()
 
@@ -97,19 +101,8 @@ def test_the_loss_of_a_rank_s_rows() -> None:
     names |= {"ReduceOp": distributed.ReduceOp, "contrastive_loss_rows": contrastive_loss_rows}
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     try:
-        exec(one_block("docs/kernels.md", "python").text, names)
+        exec(block_of("docs/kernels.md", "python").text, names)
     finally:
         distributed.destroy_process_group()
     whole = contrastive_loss(names["image_embeds"], names["pair_index"], names["my_texts"], 10.0)
     assert names["loss"].item() == pytest.approx(whole.item(), rel=1e-6)
-
-
-@pytest.mark.slow
-def test_the_python_page(tiny: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import Image
-
-    monkeypatch.chdir(tiny.folder)
-    names = embeddings()
-    names["images"] = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
-    exec(one_block("docs/api/python.md", "python").text, names)
-    assert names["value"].isfinite()

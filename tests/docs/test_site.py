@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [BIN / "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    command = [BIN / "mkdocs", "build", "--strict", "--site-dir", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -57,7 +57,9 @@ EXTRAS = {
 def imports(folder: str) -> Iterator[tuple[str, str]]:
     """Yield file and top-level name of each import that is neither Python's nor our own."""
     files = sorted((ROOT / folder).rglob("*.py"))
-    beside = {path.stem for path in files} | {path.name for path in (ROOT / folder).rglob("*")}
+    beside = {
+        path.stem for at in ("tests", "kernels/benchmarks") for path in (ROOT / at).rglob("*")
+    }
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
