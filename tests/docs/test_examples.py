@@ -1,5 +1,6 @@
 """Examples of Python and of configurations in the documentation work as they stand."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example's module on Python's path."""
     (tmp_path / "sigmoid_loss.py").write_text(block_of(PLUGIN, "python").text)
     monkeypatch.syspath_prepend(tmp_path)
+    beside = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{beside}")
     monkeypatch.delitem(sys.modules, "sigmoid_loss", raising=False)
 
 

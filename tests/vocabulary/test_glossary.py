@@ -29,6 +29,7 @@ SAME_MODULE = {
     "__init__": "Python's",
     "__main__": "Python's",
     "base": "what every entry of a room is made of",
+    "inputs": "what a stage reads of the files of those before it",
     "run": "a stage from its settings to its files",
 }
 """Names that several modules have, and what they mean in each of them."""
