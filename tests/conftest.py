@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkout import Checkout
@@ -14,6 +15,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 ROOT = Path(__file__).parents[1]
+ONE_WORKER = ("tests/slurm/",)
+"""Folders whose tests one worker takes, one after another: a machine has one SLURM."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker of ``-n`` its next test when it has ended one, those of a folder together.
+
+    (The marks of ``--dist loadgroup`` do nothing in pytest 9.2 with pytest-xdist 3.8.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((each for each in ONE_WORKER if nodeid.startswith(each)), nodeid)
+
+    return ByFolder(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.fixture(autouse=True)
