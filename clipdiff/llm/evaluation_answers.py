@@ -49,17 +49,7 @@ def answer_questions(settings: GenerateSettings, questions: Path, output: Path) 
     if unable:
         log.warning("prompt %s has no template for %s: not asked", prompt.version, unable)
     table = table[~table["task"].isin(unable)]
-    asked = [
-        Question(int(number), task, (first,) if pd.isna(second) else (first, second), seed)
-        for number, task, first, second, seed in zip(
-            table["question_id"],
-            table["task"],
-            table["caption_1"],
-            table["caption_2"],
-            _seeds(table, settings.generate.seed),
-            strict=True,
-        )
-    ]
+    asked = _questions(table, settings.generate.seed)
     store = AnswerStore(output.parent / ".answers" / output.stem, identity(settings, prompt))
     shards = cut_into_shards(asked, settings.generate.shard_rows)
     answers = Asking(settings, prompt, shards, store).answers()
@@ -129,6 +119,20 @@ def _screen(
         kept=pd.array([each.drop_reason is None for each in screenings], dtype=bool),
         drop_reason=pd.array([each.drop_reason for each in screenings], dtype="string"),
     )
+
+
+def _questions(table: pd.DataFrame, seed: int) -> list[Question]:
+    return [
+        Question(int(number), task, (first,) if pd.isna(second) else (first, second), own)
+        for number, task, first, second, own in zip(
+            table["question_id"],
+            table["task"],
+            table["caption_1"],
+            table["caption_2"],
+            _seeds(table, seed),
+            strict=True,
+        )
+    ]
 
 
 def _seeds(table: pd.DataFrame, seed: int) -> list[int]:

@@ -54,7 +54,7 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     """Write ``generations/{llm}.parquet``, and ``generations/swaps/{llm}.parquet``.
 
     Answers of earlier runs and of other jobs are taken over where they answer the same questions
-    of the same model; see :mod:`clipdiff.llm.answers`.
+    of the same model; see :mod:`clipdiff.llm.answer_store`.
 
     Args:
         settings: one LLM's entry, the task, and how to ask.
