@@ -26,7 +26,7 @@ class Control(StrEnum):
         return self in (Control.REWRITTEN, Control.SHUFFLED)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Row:
     """Whose texts: those of ``llm``, an entry's name, as they are or as a control has them.
 
@@ -64,7 +64,7 @@ def is_reserved(name: str) -> bool:
     return name in (NONE, *Control) or Row.parse(name).control is not None
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Cell:
     """A row with a loss and a seed; those of ``pretrained`` are ``none``.
 
