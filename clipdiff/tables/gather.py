@@ -24,8 +24,8 @@ from clipdiff.tables.reading.training_logs import read_logs
 from clipdiff.tables.report.page import Evidence, write_report
 from clipdiff.tables.scope import DIFFERENCE, measures_of, splits_with
 from clipdiff.tables.significance import compare
+from clipdiff.tables.summary.arms import best_arm, summarise
 from clipdiff.tables.summary.markup import summary_latex, summary_markdown
-from clipdiff.tables.summary.table import best_arm, summarise
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from clipdiff.grid import Control, Row
 from clipdiff.stats.paired import smallest_sign_flip_p
 from clipdiff.tables.answer.effects import Effect
 from clipdiff.tables.scope import DIFFERENCE, FINETUNED, ZERO_SHOT, families, reported_splits
-from clipdiff.tables.summary.table import best_arm, select, weight_kinds
+from clipdiff.tables.summary.arms import best_arm, select, weight_kinds
 from clipdiff.tasks.base import Measure
 
 CHANCE = 0.5  # of difference accuracy

@@ -13,7 +13,7 @@ from clipdiff.config.stages import GatherSettings
 from clipdiff.stats.paired import holm
 from clipdiff.stats.variance import variance_shares
 from clipdiff.tables.scope import FINETUNED, measures_of, reported_splits
-from clipdiff.tables.summary.table import select
+from clipdiff.tables.summary.arms import select
 from clipdiff.tasks.base import Measure
 
 AXES = ("llm", "loss")

@@ -10,8 +10,8 @@ from clipdiff.config.stages import GatherSettings
 from clipdiff.tables.answer.caveats import control_text, cost_text, sureness
 from clipdiff.tables.answer.effects import Effect, Gap, Matter, by_measure, how_much, totals
 from clipdiff.tables.scope import DIFFERENCE, FINETUNED, reported_splits
+from clipdiff.tables.summary.arms import best_arm, select
 from clipdiff.tables.summary.markup import p_text
-from clipdiff.tables.summary.table import best_arm, select
 from clipdiff.tasks.base import Measure
 
 FEW = 3  # so many splits are told one by one

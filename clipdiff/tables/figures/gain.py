@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from clipdiff.tables.figures.style import INK, QUIET, RC, legend_columns, markers, palette, panels
 from clipdiff.tables.scope import DIFFERENCE, FINETUNED
-from clipdiff.tables.summary.table import select
+from clipdiff.tables.summary.arms import select
 
 
 def gain_plot(summary: pd.DataFrame, splits: Sequence[str], percent: str) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from clipdiff.tables.figures.style import INK, LOSS_TO_GAIN, QUIET, RC, panels
 from clipdiff.tables.scope import FINETUNED
-from clipdiff.tables.summary.table import select
+from clipdiff.tables.summary.arms import select
 from clipdiff.tasks.base import Measure
 
 

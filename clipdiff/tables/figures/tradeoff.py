@@ -19,7 +19,7 @@ from clipdiff.tables.figures.style import (
     panels,
 )
 from clipdiff.tables.scope import DIFFERENCE, FINETUNED, ZERO_SHOT
-from clipdiff.tables.summary.table import select
+from clipdiff.tables.summary.arms import select
 
 
 def tradeoff(summary: pd.DataFrame, splits: Sequence[str]) -> Figure:

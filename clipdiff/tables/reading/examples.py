@@ -107,14 +107,9 @@ def scored_pairs(
         return []
     score, items = scores[0], scores[0].items
     after = score.arm_mean(arm)
-    rng = np.random.default_rng(seed)
-    tasks = np.unique(items.tasks)
-    queues = [rng.permutation(np.flatnonzero(items.tasks == task)) for task in tasks]
-    rows = [queues[turn % len(tasks)][turn // len(tasks)] for turn in range(count)
-            if turn // len(tasks) < len(queues[turn % len(tasks)])]  # fmt: skip
     pairs = []
     seconds = items.image_id_1 if items.image_id_2 is None else items.image_id_2
-    for row in rows:
+    for row in _in_turns(items.tasks, count, seed):
         first, second = items.image_id_1[row], seconds[row]
         attribute = items.tasks[row].split("/", 1)[1]
         pairs.append(
@@ -128,6 +123,15 @@ def scored_pairs(
             )
         )
     return pairs
+
+
+def _in_turns(tasks: np.ndarray, count: int, seed: int) -> list[int]:
+    """Draw places in ``tasks`` (N,) of which each task has as many, or all that it has."""
+    rng = np.random.default_rng(seed)
+    names = np.unique(tasks)
+    queues = [rng.permutation(np.flatnonzero(tasks == name)) for name in names]
+    turns = [(queues[turn % len(names)], turn // len(names)) for turn in range(count)]
+    return [int(queue[place]) for queue, place in turns if place < len(queue)]
 
 
 def written_pairs(

@@ -25,8 +25,8 @@ from clipdiff.tables.figures.style import INK
 from clipdiff.tables.reading.examples import ExampleImage, WrittenPair, decode
 from clipdiff.tables.reading.job_costs import summed
 from clipdiff.tables.scope import measures_of, reported_splits
+from clipdiff.tables.summary.arms import best_arm, select, weight_kinds
 from clipdiff.tables.summary.markup import p_text
-from clipdiff.tables.summary.table import best_arm, select, weight_kinds
 
 MOST_COLUMNS = 4  # measures in one table of the page
 OPENED = 3  # more tables than these are folded away
@@ -54,6 +54,43 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         figures: folder with the SVG figures, which are put into the page.
         page: file to write.
     """
+    settings = evidence.settings
+    effects = find_effects(settings, evidence.long, evidence.summary, evidence.tests)
+    text = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            settings=settings,
+            answers=answer_paragraphs(settings, evidence.summary, effects),
+            short_answers=short_answers(effects),
+            effects=effects,
+            limits=limits(settings, effects),
+            best=best_arm(evidence.summary),
+            splits=reported_splits(settings.evaluate),
+            tables=summary_tables(settings, evidence.summary),
+            opened=OPENED,
+            tasks=set(evidence.summary["task"]),
+            metrics=set(evidence.summary["metric"]),
+            figures={
+                name: inline_svg((figures / f"{name}.svg").read_text(), name)
+                for name in figure_names(settings)
+            },
+            texts=evidence.texts.to_dict("records"),
+            has_costs=bool(evidence.texts["cost"].notna().any()),
+            drops=[name for name in map(str, evidence.texts) if name.startswith("dropped: ")],
+            written=evidence.written,
+            costs={
+                title: summed(evidence.costs, by).to_dict("records")
+                for title, by in (("Step", "rule"), ("Texts by", "llm"))
+            },
+            facts=provenance_facts(evidence.provenances),
+        )
+    )
+    with written_whole(page) as scratch:
+        scratch.write_text(text)
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("clipdiff.tables.report", ""),
         autoescape=True,
@@ -62,36 +99,7 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"p_text": p_text, "data_uri": data_uri, "duration": duration}
-    settings = evidence.settings
-    effects = find_effects(settings, evidence.long, evidence.summary, evidence.tests)
-    text = environment.get_template("page.html.jinja").render(
-        settings=settings,
-        answers=answer_paragraphs(settings, evidence.summary, effects),
-        short_answers=short_answers(effects),
-        effects=effects,
-        limits=limits(settings, effects),
-        best=best_arm(evidence.summary),
-        splits=reported_splits(settings.evaluate),
-        tables=summary_tables(settings, evidence.summary),
-        opened=OPENED,
-        tasks=set(evidence.summary["task"]),
-        metrics=set(evidence.summary["metric"]),
-        figures={
-            name: inline_svg((figures / f"{name}.svg").read_text(), name)
-            for name in figure_names(settings)
-        },
-        texts=evidence.texts.to_dict("records"),
-        has_costs=bool(evidence.texts["cost"].notna().any()),
-        drops=[name for name in map(str, evidence.texts) if name.startswith("dropped: ")],
-        written=evidence.written,
-        costs={
-            title: summed(evidence.costs, by).to_dict("records")
-            for title, by in (("Step", "rule"), ("Texts by", "llm"))
-        },
-        facts=provenance_facts(evidence.provenances),
-    )
-    with written_whole(page) as scratch:
-        scratch.write_text(text)
+    return environment
 
 
 def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict[str, Any]]:

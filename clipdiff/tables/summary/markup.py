@@ -6,7 +6,7 @@ import pandas as pd
 
 from clipdiff.config.stages import GatherSettings
 from clipdiff.tables.scope import families, measures_of, reported_splits
-from clipdiff.tables.summary.table import select, weight_kinds
+from clipdiff.tables.summary.arms import select, weight_kinds
 
 
 def wide_tables(
