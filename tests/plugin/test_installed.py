@@ -74,7 +74,7 @@ def test_a_grid_of_the_plugins_own(site, listing, tmp_path):
     checkout.snakemake()
     for loss in ("sigmoid", "by_path"):
         metrics = json.loads((checkout.results / f"metrics/rules/{loss}/seed0.json").read_text())
-        recall = {row["split"] for row in metrics["metrics"] if row["task"] == "caption_recall"}
+        recall = {row["split"] for row in metrics["rows"] if row["task"] == "caption_recall"}
         assert recall == {"test_scenes", "shades"}
         log = (checkout.results / f"models/rules/{loss}/seed0/train_log.jsonl").read_text()
         losses = [json.loads(line)["loss"] for line in log.splitlines()]
