@@ -86,7 +86,7 @@ def read_member(tarball: Path, member: str) -> Any:
 
 def draw(icons: dict[str, Any], slug: str) -> Image.Image:
     """Render one SVG body of an iconify set as an RGBA sprite."""
-    import resvg_py  # type: ignore[import-not-found]
+    import resvg_py
 
     icon = icons["icons"][slug]
     width = icon.get("width", icons.get("width", 16))
