@@ -32,7 +32,10 @@ class Checkout:
                 (folder / name).symlink_to(ROOT / name)
 
     def snakemake(
-        self, *arguments: str | Path, presets: tuple[Path, ...] = (), profile: str = "profiles/local"
+        self,
+        *arguments: str | Path,
+        presets: tuple[Path, ...] = (),
+        profile: str = "profiles/local",
     ) -> str:
         """Run the workflow to its success; return what it said."""
         command = [BIN / "snakemake", "--profile", profile, *arguments]

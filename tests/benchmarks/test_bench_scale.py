@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from clipdiff.tables.long import read_metrics
 
 from clipdiff.config import load_config
 from clipdiff.grid import Results, all_variants
-from clipdiff.tables.long import read_metrics
 
 LLMS, LOSSES, SEEDS = 100, 10, 10
 ROWS = 60  # of one metrics file, as the demo's have

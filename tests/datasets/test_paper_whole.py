@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from clipdiff.llm.questions import answer_questions, judge_answers
 from scipy.io import savemat
 
 from clipdiff.config import Config, load_config
@@ -19,7 +20,6 @@ from clipdiff.evaluate.questions import write_questions
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet
 from clipdiff.grid import PRETRAINED, Layout, Row
-from clipdiff.llm.questions import answer_questions, judge_answers
 from clipdiff.tasks.texts.attributes import load_templates
 
 CLASSIFIED = ["cub200", "cifar10", "cifar100", "flowers102", "eurosat", "sun397"]

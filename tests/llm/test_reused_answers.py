@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from clipdiff.tables.llms import describe_texts
 
 from clipdiff.cli import filter
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
 from clipdiff.grid import Layout
-from clipdiff.tables.llms import describe_texts
 
 TEXTS = [
     "The first shows two foxes, the second a dog.",

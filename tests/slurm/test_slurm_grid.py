@@ -2,10 +2,9 @@
 
 import pandas as pd
 import pytest
+from clipdiff.tables.costs import job_costs
 from login_node import Login
 from one_machine import Cluster
-
-from clipdiff.tables.costs import job_costs
 
 pytestmark = pytest.mark.slow
 

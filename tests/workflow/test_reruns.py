@@ -63,15 +63,30 @@ RESULT: list[tuple[str, Any, str]] = [
     ("generate.swapped", 10, "generate"),
     *(
         (f"filter.{name}", value, "filter filter_answers")
-        for name, value in (("enabled", False), ("min_words", 5), ("max_repeat", 0.4),
-                            ("min_compression", 0.2), ("require_both", False))
+        for name, value in (
+            ("enabled", False),
+            ("min_words", 5),
+            ("max_repeat", 0.4),
+            ("min_compression", 0.2),
+            ("require_both", False),
+        )
     ),
     *(
         (f"train.{name}", value, "train")
-        for name, value in (("trainable", "transformer"), ("batch", 16), ("pairs", 64),
-                            ("images", 40), ("epochs", 3), ("optimizer", "sgd"), ("lr", 1e-3),
-                            ("weight_decay", 0.1), ("schedule", "constant"), ("warmup", 0.2),
-                            ("clip_grad", 2.0), ("precision", "bf16"))
+        for name, value in (
+            ("trainable", "transformer"),
+            ("batch", 16),
+            ("pairs", 64),
+            ("images", 40),
+            ("epochs", 3),
+            ("optimizer", "sgd"),
+            ("lr", 1e-3),
+            ("weight_decay", 0.1),
+            ("schedule", "constant"),
+            ("warmup", 0.2),
+            ("clip_grad", 2.0),
+            ("precision", "bf16"),
+        )
     ),
     ("evaluate.tasks", ["zero_shot"], ASKING),
     ("evaluate.splits", ["validation", "test_style"], ASKING),
@@ -298,7 +313,9 @@ def held(annotation: Any, marks: Any = ()) -> list[type[Section]]:
         return [kinds[0].of(kind) for kind in kinds[0].kinds]
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [] if annotation is Entry else [annotation]
-    inner = [*get_args(annotation)] if not isinstance(annotation, UnionType) else [
-        each for each in get_args(annotation) if each is not type(None)
-    ]
+    inner = (
+        [*get_args(annotation)]
+        if not isinstance(annotation, UnionType)
+        else [each for each in get_args(annotation) if each is not type(None)]
+    )
     return [model for each in inner for model in held(each, getattr(each, "__metadata__", ()))]
