@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from clipdiff.config import check_config, entries, stages
+from clipdiff.config.parts import part_names
 from clipdiff.errors import ClipdiffError
 from clipdiff.grid import Cell, Layout, Row
 from clipdiff.grid.layout import TEXT_TABLES
@@ -55,11 +56,9 @@ def settings_of(stage):
 
 def generation_parts(wc):
     """Return one file a job that shares an LLM's questions; none where one job asks them all."""
-    jobs, entry = CONFIG.generate.jobs, CONFIG.llm_definitions[Row.parse(wc.llm).llm]
-    if jobs == 1 or not entry.is_asked:
-        return []
-    parts = range(1, jobs + 1)
-    return [RESULTS.generation_part(wc.llm, f"{part}of{jobs}") for part in parts]
+    settings = stages.generate_settings(CONFIG, Row.parse(wc.llm))
+    names = part_names(settings, RESULTS.parts_record(wc.llm))
+    return [RESULTS.generation_part(wc.llm, name) for name in names]
 
 
 def filter_source(wc):

@@ -47,6 +47,10 @@ class Layout:
         """What one of several jobs says of its share of an LLM's answers."""
         return self.root / f"generations/{row}.parts/{part}.json"
 
+    def parts_record(self, row: Row | str) -> Path:
+        """Note of the shares that one LLM's answers came in; beside the answers as they came."""
+        return self.root / f"generations/.answers/{row}/parts.json"
+
     def swaps(self, row: Row | str) -> Path:
         """Answers of one LLM about some pairs in the other order."""
         return self.root / f"generations/swaps/{row}.parquet"

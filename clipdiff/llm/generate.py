@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from clipdiff import prompts
+from clipdiff.config.parts import record_parts
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.errors import ConfigError
 from clipdiff.files import read_parquet, write_json, write_parquet
@@ -85,6 +86,7 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     swaps = answers.loc[swapped, ["pair_id", "text"]].assign(pair_id=lambda it: -1 - it["pair_id"])
     write_parquet(output.parent / "swaps" / output.name, swaps)
     write_parquet(output, answers.loc[~swapped, [*columns, "prompt_tokens", "completion_tokens"]])
+    record_parts(settings, _answers_folder(output) / "parts.json")
 
 
 def generate_part(
@@ -169,8 +171,11 @@ def identity(settings: GenerateSettings, prompt: Prompt) -> str:
 
 
 def _store(settings: GenerateSettings, prompt: Prompt, output: Path, part: Part) -> AnswerStore:
-    folder = output.parent / ".answers" / output.stem
-    return AnswerStore(folder, identity(settings, prompt), f"journal-{part}")
+    return AnswerStore(_answers_folder(output), identity(settings, prompt), f"journal-{part}")
+
+
+def _answers_folder(output: Path) -> Path:
+    return output.parent / ".answers" / output.stem
 
 
 def _own_answers(settings: GenerateSettings, pairs: Path) -> pd.DataFrame:

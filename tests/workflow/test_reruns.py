@@ -15,11 +15,16 @@ import pytest
 import yaml
 from checkout import TINY, Checkout, planned
 
-from clipdiff.config import Config, load_config
+from clipdiff.config import Config, check_config
+from clipdiff.config.stages import evaluate_settings
+from clipdiff.grid import PRETRAINED
 from clipdiff.registry import Entries, Entry
 from clipdiff.settings import Section
+from clipdiff.settings.base import merge
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+
+MINE = "mine.parquet"  # a table of texts of the user's
 
 # what a rule's outputs go into
 FEEDS = {
@@ -34,6 +39,12 @@ FEEDS = {
     "evaluate": "gather",
     "gather": "",
 }
+UNCLIP = "task_definitions.clip_score.unclip"
+SQUARED = {  # null takes back what the entry has as a hinge
+    "loss_definitions.hinge.kind": "squared",
+    "loss_definitions.hinge.margin": None,
+    "loss_definitions.hinge.negatives": None,
+}
 MEASURING, ASKING = "evaluate gather", "questions evaluate gather"
 
 # Fields that decide numbers: a new value, and the first stages that take it.
@@ -42,7 +53,7 @@ RESULT: list[tuple[str, Any, str]] = [
     ("losses", ["hinge"], "gather"),
     ("seeds", [0, 7], "train gather"),
     ("controls.rows", ["captions"], "gather"),
-    ("controls.llm", "llama2", "generate filter train answer evaluate gather"),
+    ("controls.llm", "llama2", "generate filter train evaluate gather"),
     ("controls.seeds", [3], "train gather"),
     ("data.source", "table", "prepare"),
     ("data.root", "elsewhere", "prepare"),
@@ -52,6 +63,7 @@ RESULT: list[tuple[str, Any, str]] = [
     ("data.test_images", 81, "prepare"),
     ("data.pairs", 97, "prepare"),
     ("data.evaluation", {"cifar10": {"root": "cifar"}}, "prepare"),
+    ("data.evaluation.cifar10.root", "cifar", "prepare"),
     ("data.seed", 1, "prepare filter filter_answers"),
     ("clip.model", "local-dir:other", "embed filter questions filter_answers train evaluate"),
     ("clip.pretrained", "tag", "embed filter questions filter_answers train evaluate"),
@@ -88,12 +100,12 @@ RESULT: list[tuple[str, Any, str]] = [
             ("precision", "bf16"),
         )
     ),
-    ("evaluate.tasks", ["zero_shot"], ASKING),
+    ("evaluate.tasks", ["zero_shot"], MEASURING),
     ("evaluate.splits", ["validation", "test_style"], ASKING),
     ("evaluate.per_split", {"test_style": {"tasks": ["zero_shot"]}}, ASKING),
     ("evaluate.per_split.test_style.tasks", ["zero_shot"], ASKING),
     ("evaluate.per_split.test_style.templates", "none", ASKING),
-    ("evaluate.per_split.test_style.pair_differences", "mine.parquet", ASKING),
+    ("evaluate.per_split.test_style.pair_differences", MINE, ASKING),
     ("evaluate.per_split.test_style.prompt", "a {label}", ASKING),
     ("evaluate.per_split.test_style.validation", "test_scenes", ASKING),
     ("evaluate.wise_alphas", [1.0], MEASURING),
@@ -101,11 +113,11 @@ RESULT: list[tuple[str, Any, str]] = [
     ("evaluate.images_per_draw", 30, ASKING),
     ("evaluate.pairs_per_draw", 30, ASKING),
     ("evaluate.templates", "none", ASKING),
-    ("evaluate.pair_differences", "mine.parquet", ASKING),
+    ("evaluate.pair_differences", MINE, ASKING),
     ("evaluate.prompt", "a {label}", ASKING),
     ("evaluate.validation", "test_style", ASKING),
-    ("evaluate.class_differences", "mine.parquet", ASKING),
-    ("evaluate.class_descriptions", "mine.parquet", ASKING),
+    ("evaluate.class_differences", MINE, ASKING),
+    ("evaluate.class_descriptions", MINE, ASKING),
     ("evaluate.writer", "bert", MEASURING),
     ("evaluate.resamples", 100, MEASURING),
     ("evaluate.confidence", 0.9, MEASURING),
@@ -114,7 +126,7 @@ RESULT: list[tuple[str, Any, str]] = [
     ("gather.example_pairs", 5, "gather"),
     ("gather.seed", 1, "gather"),
     ("llm_definitions.bert.kind", "causal", "generate answer"),
-    ("llm_definitions.bert.model", "demo:other", "generate answer"),
+    ("llm_definitions.bert.model", "elsewhere", "generate answer"),
     ("llm_definitions.bert.filter", {"min_words": 5}, "filter filter_answers"),
     ("llm_definitions.bert.prompt", "bert_scaffold", "generate answer"),
     ("llm_definitions.bert.rounds", 2, "generate answer"),
@@ -124,7 +136,10 @@ RESULT: list[tuple[str, Any, str]] = [
     ("llm_definitions.gpt3.endpoint", "chat", "generate answer"),
     ("llm_definitions.gpt3.base_url", "http://127.0.0.1:1", "generate answer"),
     ("llm_definitions.gpt3.price", {"input": 1, "output": 2}, "gather"),
+    ("llm_definitions.gpt3.price.input", 1, "gather"),
+    ("llm_definitions.gpt3.price.output", 1, "gather"),
     ("loss_definitions.hinge.kind", "squared", "train"),
+    ("loss_definitions.hinge.normalize", True, "train"),
     ("loss_definitions.hinge.train", {"lr": 1e-3}, "train"),
     ("loss_definitions.hinge.mask_duplicates", False, "train"),
     ("loss_definitions.hinge.margin", 0.3, "train"),
@@ -135,6 +150,18 @@ RESULT: list[tuple[str, Any, str]] = [
     ("task_definitions.clip_score.edits", 30, MEASURING),
     ("task_definitions.clip_score.score_prefix", "a ", MEASURING),
     ("task_definitions.clip_score.unclip", {"model": "m"}, MEASURING),
+    *(
+        (f"{UNCLIP}.{name}", value, MEASURING)
+        for name, value in (
+            ("model", "m"),
+            ("revision", "main"),
+            ("edits", 3),
+            ("steps", 3),
+            ("guidance", 2.0),
+            ("noise_level", 1),
+            ("shown", 2),
+        )
+    ),
     ("task_definitions.comparative_prompting.confusions", 2, ASKING),
     ("task_definitions.comparative_prompting.prompt_alphas", [0.9], MEASURING),
     ("task_definitions.geometry.class_pairs", 30, ASKING),
@@ -145,7 +172,14 @@ ALSO: dict[str, dict[str, Any]] = {
     "data.source": {"data.table": "mine.csv"},
     "data.root": {"data.source": "coco"},
     "data.table": {"data.source": "table"},
-    "llm_definitions.bert.kind": {"llm_definitions.bert.batch": 8},
+    "loss_definitions.hinge.kind": SQUARED,
+    "loss_definitions.hinge.normalize": SQUARED,
+    "llm_definitions.gpt3.price.input": {"llm_definitions.gpt3.price.output": 2},
+    "llm_definitions.gpt3.price.output": {"llm_definitions.gpt3.price.input": 2},
+    **{
+        f"{UNCLIP}.{name}": {f"{UNCLIP}.model": "m"}
+        for name in ("revision", "edits", "steps", "guidance", "noise_level", "shown")
+    },
     "loss_definitions.contrastive.logit_scale_lr": {
         "loss_definitions.contrastive.learn_logit_scale": True
     },
@@ -179,7 +213,8 @@ COMPUTE: dict[str, Any] = {
 ELSEWHERE = {
     "Config.results": "another folder is another run",
     "Config.*": "the sections themselves",
-    "DatasetEntry.kind": "data.evaluation as a whole is a row of RESULT",
+    "Table.table": "is data.table",
+    "Unclip.batch": "no decoder in the tiny grid: the last test but one",
     "Train.gamma": "needs another schedule: the next test",
     "Generate.jobs": "adds the parts of an answer that is there: the next test",
 }
@@ -189,10 +224,12 @@ ELSEWHERE = {
 def dry_run(tiny: Checkout, tmp_path_factory: pytest.TempPathFactory, request):
     """Return a function that plans the finished tiny grid with some values changed."""
     folder = tmp_path_factory.mktemp("presets")
+    table = folder / MINE
+    table.touch()
 
     def plan(changes: dict[str, Any]) -> set[str]:
         preset = folder / "preset.yaml"
-        preset.write_text(yaml.safe_dump(nested(changes)))
+        preset.write_text(yaml.safe_dump(nested(changes)).replace(MINE, str(table)))
         said = snakemake(tiny, preset)
         return set(planned(said)) - {"all"}
 
@@ -214,6 +251,11 @@ def snakemake(checkout: Checkout, preset: Path) -> str:
         main([*arguments, "config.yaml", TINY, str(preset)])
     assert left.value.code == 0, said.getvalue()[-3000:]
     return said.getvalue()
+
+
+def default() -> dict[str, Any]:
+    """Return the tiny grid's configuration."""
+    return merge(*(yaml.safe_load(Path(name).read_text()) for name in ("config.yaml", TINY)))
 
 
 def nested(changes: dict[str, Any]) -> dict[str, Any]:
@@ -261,10 +303,20 @@ def test_more_jobs_an_llm_ask_nothing_again(dry_run):
     assert dry_run({"generate.jobs": 3}) == set()
 
 
+def test_images_decoded_at_once_decide_nothing():
+    told = {}
+    for batch in (2, 3):
+        changes = {f"{UNCLIP}.model": "m", f"{UNCLIP}.batch": batch}
+        config = check_config(merge(default(), nested(changes)))
+        told[batch] = evaluate_settings(config, PRETRAINED).result()
+        computing = evaluate_settings(config, PRETRAINED).with_compute(config.compute())
+        assert computing.tasks["clip_score"].unclip.batch == batch
+    assert told[2] == told[3]
+
+
 def test_the_walk_leaves_no_field_out():
-    config = load_config("config.yaml", TINY)
-    told = {owner(config, key) for key, *_ in RESULT}
-    computing = {owner(config, key) for key in COMPUTE}
+    told = {owner(key, {key: value, **ALSO.get(key, {})}) for key, value, _ in RESULT}
+    computing = {owner(key, COMPUTE) for key in COMPUTE}
     assert not told & computing
     fields = dict(all_fields())
     elsewhere = {name for name in fields if any(matches(name, each) for each in ELSEWHERE)}
@@ -278,10 +330,10 @@ def matches(name: str, pattern: str) -> bool:
     return name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))
 
 
-def owner(config: Config, key: str) -> str:
+def owner(key: str, changes: dict[str, Any]) -> str:
     """Return a dotted key as the class that declares its field, and the field."""
+    value: Any = check_config(merge(default(), nested(changes)))
     *path, last = key.split(".")
-    value: Any = config
     for part in path:
         value = value[part] if isinstance(value, dict) else getattr(value, part)
     return declared(type(value), last)
