@@ -18,22 +18,22 @@ ProfileFolder = Annotated[
 
 def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
     cluster: ProfileFolder = None,
 ) -> None:
     """Validate the configuration and this machine, or a cluster, before anything runs."""
     from clipdiff.planning.cluster import cluster_findings
     from clipdiff.planning.findings import data_findings, machine_findings, model_findings
 
-    grid = load_config(*config)
+    grid, folder = load_config(*config), o.layout(results, config).root
     console = Console(soft_wrap=True)
     console.print(
         f"grid: {len(grid.llms)} LLMs x {len(grid.losses)} losses x {len(grid.seeds)} seeds, "
         f"{len(all_cells(grid))} cells with controls and pretrained"
     )
-    findings = [*model_findings(grid), *data_findings(grid), *machine_findings(grid, results)]
+    findings = [*model_findings(grid), *data_findings(grid), *machine_findings(grid, folder)]
     if cluster is not None:
-        findings += cluster_findings(cluster, results)
+        findings += cluster_findings(cluster, folder)
     for fine, text in findings:
         console.print("[green]ok[/]      " if fine else "[red]missing[/] ", end="")
         console.print(text, markup=False)

@@ -7,14 +7,12 @@ from clipdiff.cli import options as o
 from clipdiff.config import load_config
 
 
-def command(
-    config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder = o.DEFAULT_RESULTS
-) -> None:
+def command(config: o.ConfigFiles = o.DEFAULT_CONFIG, results: o.ResultsFolder = None) -> None:
     """Say what a run will take: jobs, tokens, money, disk, and rough hours on this machine."""
     from clipdiff.planning.estimate import estimate
 
     settings = load_config(*config)
-    run = estimate(settings, results)
+    run = estimate(settings, o.layout(results, config).root)
     table = Table("stage", "jobs", "work", "tokens", "cost", "disk", "hours on this machine")
     for work in run.works:
         table.add_row(*work)

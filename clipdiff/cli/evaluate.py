@@ -5,7 +5,6 @@ import os
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import EvaluateSettings, evaluate_settings
-from clipdiff.grid import Layout
 
 
 def command(
@@ -13,7 +12,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     compute: o.ComputeJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Measure one cell on every task, split and weight setting."""
 
@@ -24,7 +23,7 @@ def command(
     os.environ["OMP_NUM_THREADS"] = str(stage.evaluate.threads)
     from clipdiff.evaluate.run import evaluate
 
-    layout = Layout(results)
+    layout = o.layout(results, config)
     evaluate(
         stage,
         captions=layout.captions,

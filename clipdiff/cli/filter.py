@@ -3,7 +3,7 @@
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import FilterSettings, filter_settings
-from clipdiff.grid import Control, Layout, Row
+from clipdiff.grid import Control, Row
 
 
 def command(
@@ -11,7 +11,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     compute: o.ComputeJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
     questions: o.QuestionsFlag = False,
 ) -> None:
     """Clean one LLM's answers; every dropped row keeps its reason. Also makes the control rows."""
@@ -20,7 +20,7 @@ def command(
         return filter_settings(whole, o.parse_row(llm, whole))
 
     stage = o.stage_settings(FilterSettings, settings, compute, config, cut)
-    layout, row = Layout(results), Row.parse(stage.llm)
+    layout, row = o.layout(results, config), Row.parse(stage.llm)
     if questions:
         from clipdiff.llm.evaluation_answers import filter_answers
 

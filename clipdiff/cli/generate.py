@@ -7,7 +7,6 @@ import typer
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import GenerateSettings, generate_settings
-from clipdiff.grid import Layout
 
 PartText = Annotated[
     str | None,
@@ -20,7 +19,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     compute: o.ComputeJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
     part: PartText = None,
     questions: o.QuestionsFlag = False,
 ) -> None:
@@ -30,7 +29,7 @@ def command(
         return generate_settings(whole, o.parse_row(llm, whole))
 
     stage = o.stage_settings(GenerateSettings, settings, compute, config, cut)
-    layout = Layout(results)
+    layout = o.layout(results, config)
     if questions:
         from clipdiff.llm.evaluation_answers import answer_questions
 

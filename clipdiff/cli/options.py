@@ -12,7 +12,7 @@ import typer
 from clipdiff.config import Config, load_config
 from clipdiff.config.stages import StageSettings
 from clipdiff.errors import ConfigError, did_you_mean
-from clipdiff.grid import Cell, Row
+from clipdiff.grid import Cell, Layout, Row
 
 ConfigFiles = Annotated[
     list[Path],
@@ -29,7 +29,12 @@ ComputeJson = Annotated[
     ),
 ]
 ResultsFolder = Annotated[
-    Path, typer.Option("--results", envvar="CLIPDIFF_RESULTS", help="Folder of all results.")
+    Path | None,
+    typer.Option(
+        "--results",
+        envvar="CLIPDIFF_RESULTS",
+        help="Folder of all results; else what the configuration says.",
+    ),
 ]
 CellText = Annotated[
     str | None,
@@ -46,7 +51,6 @@ QuestionsFlag = Annotated[
     typer.Option("--questions", help="What the evaluation asks, not the training pairs."),
 ]
 DEFAULT_CONFIG = [Path("config.yaml")]
-DEFAULT_RESULTS = Path("results")
 NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "matplotlib", "DeepSpeed")
 
 AnySettings = TypeVar("AnySettings", bound=StageSettings)
@@ -76,6 +80,19 @@ def stage_settings(
         return told.with_compute(json.loads(compute)) if compute else told
     except ValueError as error:  # pydantic's and json's derive from it
         raise ConfigError(f"--settings, --compute: {error}") from error
+
+
+def layout(results: Path | None, config: list[Path] = DEFAULT_CONFIG) -> Layout:
+    """Return where results lie: as ``--results`` says, else the configuration, if there is one.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    if results is not None:
+        return Layout(results)
+    if config == DEFAULT_CONFIG and not config[0].is_file():
+        return Layout(Path("results"))
+    return Layout(Path(load_config(*config).results))
 
 
 def compute_json(compute: str | None, settings: str | None, config: list[Path]) -> str:

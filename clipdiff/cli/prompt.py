@@ -8,7 +8,6 @@ from clipdiff.cli import options as o
 from clipdiff.config import load_config
 from clipdiff.config.entries import answers_of
 from clipdiff.config.stages import generate_settings
-from clipdiff.grid import Layout
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -23,7 +22,7 @@ def show(
     llm: o.RowName = None,
     pair: Annotated[int, typer.Option("--pair", help="Its pair_id, or an image_id to reword.")] = 0,
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Show exactly what is sent to an LLM about one pair."""
     whole = load_config(*config)
@@ -31,5 +30,5 @@ def show(
     settings = generate_settings(whole, answers_of(whole, row) or row)
     from clipdiff.llm.preview import preview
 
-    layout = Layout(results)
+    layout = o.layout(results, config)
     typer.echo(preview(settings, layout.captions, layout.pairs, pair))

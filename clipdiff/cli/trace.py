@@ -31,13 +31,13 @@ def command(
     item: Annotated[
         int | None, typer.Option("--item", help="One item_id; else the worst are told.")
     ] = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Trace one number back to its images, texts, model, settings and commits."""
     task, _, name = metric.rpartition(":")
     if not task:
         raise ConfigError(f"--metric: got '{metric}', expected TASK:METRIC, such as zero_shot:acc1")
-    layout, whose = Layout(results), o.parse_cell(cell)
+    layout, whose = o.layout(results), o.parse_cell(cell)
     weights = weights or ("pretrained" if whose.is_pretrained else "finetuned")
     names = {"split": split, "task": task, "metric": name, "weights": weights}
     from clipdiff.tables.trace.number import find_number, select_items

@@ -8,7 +8,6 @@ from pathlib import Path
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import TrainSettings, train_settings
-from clipdiff.grid import Layout
 from clipdiff.train.slurm import Nodes
 
 
@@ -17,7 +16,7 @@ def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
     compute: o.ComputeJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Finetune CLIP for one cell of the grid; run again after a kill, it resumes."""
 
@@ -26,11 +25,11 @@ def command(
 
     told = o.stage_settings(TrainSettings, settings, compute, config, cut)
     os.environ["OMP_NUM_THREADS"] = str(told.train.threads)
+    layout = o.layout(results, config)
     if "WORLD_SIZE" not in os.environ:
-        _start_ranks(told, o.compute_json(compute, settings, config), results)
+        _start_ranks(told, o.compute_json(compute, settings, config), layout.root)
     from clipdiff.train.run import train
 
-    layout = Layout(results)
     train(
         told,
         captions=layout.captions,
