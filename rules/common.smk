@@ -7,8 +7,9 @@ from snakemake.exceptions import WorkflowError
 
 from clipdiff.config import check_config, entries, stages
 from clipdiff.config.parts import part_names
+from clipdiff.config.text_tables import text_table_paths
 from clipdiff.errors import ClipdiffError
-from clipdiff.grid import Cell, Layout, Row
+from clipdiff.grid import Cell, Control, Layout, Row
 from clipdiff.grid.layout import TEXT_TABLES
 
 try:
@@ -64,7 +65,7 @@ def generation_parts(wc):
 def filter_source(wc):
     """Return what a row's training texts are made of."""
     row = Row.parse(wc.llm)
-    if row.control == "shuffled":
+    if row.control == Control.SHUFFLED:
         return RESULTS.differences(row.llm)
     answers = entries.answers_of(CONFIG, row)
     return RESULTS.generations(answers) if answers else []
@@ -87,5 +88,5 @@ def written_texts(wc):
     row, tasks = Row.parse(wc.llm), entries.task_entries(CONFIG)
     told = (tasks, entries.text_llm(CONFIG, row), entries.writer(CONFIG), RESULTS)
     sections = [CONFIG.evaluate.for_split(split) for split in CONFIG.evaluate.splits]
-    tables = [stages.text_table_paths(section, *told).values() for section in sections]
+    tables = [text_table_paths(section, *told).values() for section in sections]
     return sorted({str(path) for paths in tables for path in paths})

@@ -110,8 +110,8 @@ def task_entries(config: Config) -> dict[str, TaskEntry]:
     names = [*config.evaluate.tasks]
     for split in config.evaluate.splits:
         names += config.evaluate.for_split(split).tasks
-    known = config.task_definitions
+    entries = config.task_definitions
     return {
-        name: known[name] if name in known else TASKS.make({}, name)
+        name: entries[name] if name in entries else TASKS.make({}, name)
         for name in dict.fromkeys(names)
     }

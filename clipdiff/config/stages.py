@@ -4,7 +4,6 @@ Raise a stage's ``version`` when its code changes what it writes: Snakemake then
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from clipdiff.config.entries import (
@@ -20,53 +19,19 @@ from clipdiff.config.entries import (
     writer,
 )
 from clipdiff.config.model import AnyLoss, AnyTask, AnyWriter, Config, Controls, Data
+from clipdiff.config.stage_base import StageSettings
 from clipdiff.errors import ConfigError
 from clipdiff.grid import Cell, Control, Row
-from clipdiff.grid.layout import TEXT_TABLES, Layout
 from clipdiff.settings import (
-    LLM_TEXTS,
     Clip,
     Evaluate,
     Filter,
     Gather,
     Generate,
     Price,
-    Section,
     Train,
     Values,
 )
-
-
-class StageSettings(Section):
-    """Base of what a stage is told.
-
-    In a rule's params and in every hash stands :meth:`result` alone; how a stage computes comes
-    beside it (:meth:`with_compute`).
-    """
-
-    version: int = 1
-
-    def compute_paths(self) -> dict[str, list[str]]:
-        """Return where the configuration has what each section says of computing."""
-        return {}
-
-    def with_compute(self, compute: Mapping[str, Any]) -> Self:
-        """Return these settings with what a configuration says of computing (``compute()``).
-
-        Raises:
-            pydantic.ValidationError: a value is not allowed.
-        """
-        changed = {
-            name: getattr(self, name).computed_by(*(_at(compute, path) for path in paths))
-            for name, paths in self.compute_paths().items()
-        }
-        return self.model_copy(update=changed)
-
-
-def _at(values: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    for part in path.split("/"):
-        values = values.get(part, {})
-    return values
 
 
 class PrepareSettings(StageSettings):
@@ -74,6 +39,11 @@ class PrepareSettings(StageSettings):
 
     version: int = 2
     data: Data
+
+
+def prepare_settings(config: Config) -> PrepareSettings:
+    """Slice for ``prepare``."""
+    return PrepareSettings(data=config.data)
 
 
 class EmbedSettings(StageSettings):
@@ -84,6 +54,11 @@ class EmbedSettings(StageSettings):
     def compute_paths(self) -> dict[str, list[str]]:
         """How many images at once."""
         return {"clip": ["clip"]}
+
+
+def embed_settings(config: Config) -> EmbedSettings:
+    """Slice for ``embed``."""
+    return EmbedSettings(clip=config.clip)
 
 
 class GenerateSettings(StageSettings):
@@ -100,6 +75,32 @@ class GenerateSettings(StageSettings):
         return {"definition": [f"llm_definitions/{entry}"], "generate": ["generate"]}
 
 
+def generate_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``generate``; the row is an LLM's own, or its rewritten captions.
+
+    Raises:
+        ConfigError: nothing is asked for that row, as it takes what others have answered.
+    """
+    answers = answers_of(config, row)
+    if answers != row:
+        whose = f"; it takes the answers of '{answers}': name that" if answers else ""
+        raise ConfigError(f"--llm: no LLM is asked for '{row}' itself{whose}")
+    return GenerateSettings(
+        llm=str(row),
+        task="rewrite" if row.control == Control.REWRITTEN else "difference",
+        definition=config.llm_definitions[row.llm],
+        generate=config.generate,
+    )
+
+
+def answer_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``answer``: the same, without what only training pairs are asked in."""
+    settings = generate_settings(config, row)
+    return settings.model_copy(
+        update={"generate": settings.generate.model_copy(update={"swapped": 0})}
+    )
+
+
 class FilterSettings(StageSettings):
     """Settings of ``clipdiff filter``; ``llm`` is a row's name.
 
@@ -112,6 +113,18 @@ class FilterSettings(StageSettings):
     filter: Filter
     clip: Clip
     seed: int
+
+
+def filter_settings(config: Config, row: Row) -> FilterSettings:
+    """Slice for ``filter``."""
+    answers = answers_of(config, row)
+    return FilterSettings(
+        llm=str(row),
+        answers=None if answers is None else str(answers),
+        filter=filter_of(config, row),
+        clip=config.clip,
+        seed=config.data.seed,
+    )
 
 
 class TrainSettings(StageSettings):
@@ -135,6 +148,18 @@ class TrainSettings(StageSettings):
         return {"clip": ["clip"], "loss": [entry], "train": ["train", f"{entry}/train"]}
 
 
+def train_settings(config: Config, cell: Cell) -> TrainSettings:
+    """Slice for ``train``."""
+    return TrainSettings(
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=int(cell.seed),
+        clip=config.clip,
+        loss=config.loss_definitions[cell.loss],
+        train=train_of(config, cell.loss),
+    )
+
+
 class QuestionsSettings(StageSettings):
     """Settings of ``clipdiff questions``: what the evaluation asks LLMs."""
 
@@ -145,6 +170,20 @@ class QuestionsSettings(StageSettings):
     def compute_paths(self) -> dict[str, list[str]]:
         """How many images at once."""
         return {"clip": ["clip"], "evaluate": ["evaluate"]}
+
+
+def questions_settings(config: Config) -> QuestionsSettings:
+    """Slice for ``questions``; what only measuring takes is left out."""
+    unused: Values = {
+        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "writer": None,
+    }  # fmt: skip
+    return QuestionsSettings(
+        clip=config.clip,
+        evaluate=config.evaluate.model_copy(update=unused),
+        tasks={
+            name: task.asking() for name, task in task_entries(config).items() if task.text_tables
+        },
+    )
 
 
 class EvaluateSettings(StageSettings):
@@ -181,6 +220,23 @@ class EvaluateSettings(StageSettings):
         return super().with_compute(compute).model_copy(update={"tasks": tasks})
 
 
+def evaluate_settings(config: Config, cell: Cell) -> EvaluateSettings:
+    """Slice for ``evaluate``."""
+    trained = not cell.is_pretrained and train_of(config, cell.loss).trains_images
+    return EvaluateSettings(
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=cell.seed,
+        text_llm=text_llm(config, cell.row),
+        writer=writer(config),
+        image_tower_trained=trained,
+        clip=config.clip,
+        reference_clip=config.reference_clip,
+        evaluate=config.evaluate,
+        tasks=task_entries(config),
+    )
+
+
 class GatherSettings(StageSettings):
     """Settings of ``clipdiff gather``.
 
@@ -210,97 +266,6 @@ class GatherSettings(StageSettings):
         return [*grid_rows(self), *control_rows(self)]
 
 
-def prepare_settings(config: Config) -> PrepareSettings:
-    """Slice for ``prepare``."""
-    return PrepareSettings(data=config.data)
-
-
-def embed_settings(config: Config) -> EmbedSettings:
-    """Slice for ``embed``."""
-    return EmbedSettings(clip=config.clip)
-
-
-def generate_settings(config: Config, row: Row) -> GenerateSettings:
-    """Slice for ``generate``; the row is an LLM's own, or its rewritten captions.
-
-    Raises:
-        ConfigError: nothing is asked for that row, as it takes what others have answered.
-    """
-    answers = answers_of(config, row)
-    if answers != row:
-        whose = f"; it takes the answers of '{answers}': name that" if answers else ""
-        raise ConfigError(f"--llm: no LLM is asked for '{row}' itself{whose}")
-    return GenerateSettings(
-        llm=str(row),
-        task="rewrite" if row.control == Control.REWRITTEN else "difference",
-        definition=config.llm_definitions[row.llm],
-        generate=config.generate,
-    )
-
-
-def answer_settings(config: Config, row: Row) -> GenerateSettings:
-    """Slice for ``answer``: the same, without what only training pairs are asked in."""
-    settings = generate_settings(config, row)
-    return settings.model_copy(
-        update={"generate": settings.generate.model_copy(update={"swapped": 0})}
-    )
-
-
-def filter_settings(config: Config, row: Row) -> FilterSettings:
-    """Slice for ``filter``."""
-    answers = answers_of(config, row)
-    return FilterSettings(
-        llm=str(row),
-        answers=None if answers is None else str(answers),
-        filter=filter_of(config, row),
-        clip=config.clip,
-        seed=config.data.seed,
-    )
-
-
-def train_settings(config: Config, cell: Cell) -> TrainSettings:
-    """Slice for ``train``."""
-    return TrainSettings(
-        llm=str(cell.row),
-        loss_name=cell.loss,
-        seed=int(cell.seed),
-        clip=config.clip,
-        loss=config.loss_definitions[cell.loss],
-        train=train_of(config, cell.loss),
-    )
-
-
-def questions_settings(config: Config) -> QuestionsSettings:
-    """Slice for ``questions``; what only measuring takes is left out."""
-    unused: Values = {
-        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "writer": None,
-    }  # fmt: skip
-    return QuestionsSettings(
-        clip=config.clip,
-        evaluate=config.evaluate.model_copy(update=unused),
-        tasks={
-            name: task.asking() for name, task in task_entries(config).items() if task.text_tables
-        },
-    )
-
-
-def evaluate_settings(config: Config, cell: Cell) -> EvaluateSettings:
-    """Slice for ``evaluate``."""
-    trained = not cell.is_pretrained and train_of(config, cell.loss).trains_images
-    return EvaluateSettings(
-        llm=str(cell.row),
-        loss_name=cell.loss,
-        seed=cell.seed,
-        text_llm=text_llm(config, cell.row),
-        writer=writer(config),
-        image_tower_trained=trained,
-        clip=config.clip,
-        reference_clip=config.reference_clip,
-        evaluate=config.evaluate,
-        tasks=task_entries(config),
-    )
-
-
 def gather_settings(config: Config) -> GatherSettings:
     """Slice for ``gather``."""
     entries = {name: config.llm_definitions[name] for name in config.llms}
@@ -315,33 +280,3 @@ def gather_settings(config: Config) -> GatherSettings:
         prices={name: entry.token_price for name, entry in entries.items() if entry.token_price},
         answers={name: asked_llm(config, Row(name)) or name for name in config.llms},
     )
-
-
-def text_table_paths(
-    section: Evaluate,
-    tasks: Mapping[str, AnyTask],
-    text_llm: str,
-    writer: str,
-    layout: Layout,
-) -> dict[str, Path]:
-    """Return the tables of texts that a split's tasks read, by the name of their setting.
-
-    Args:
-        section: as it holds for the split.
-        tasks: the entries of all tasks by name.
-        text_llm: who writes about classes.
-        writer: who writes about held-out pairs.
-        layout: where lies what LLMs of this run wrote.
-    """
-    wanted = frozenset().union(*(tasks[name].text_tables for name in section.tasks))
-    tables = {}
-    for table in TEXT_TABLES:
-        path: str | None = getattr(section, table)
-        llm = writer if table == "pair_differences" else text_llm
-        if table not in wanted or not path:
-            continue
-        if path == LLM_TEXTS:
-            tables[table] = layout.evaluation_text(llm, table)
-        else:
-            tables[table] = Path(path.replace("{llm}", llm))
-    return tables

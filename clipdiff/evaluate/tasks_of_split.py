@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Mapping
 
-from clipdiff.config.stages import EvaluateSettings, text_table_paths
+from clipdiff.config.stages import EvaluateSettings
+from clipdiff.config.text_tables import text_table_paths
 from clipdiff.errors import ConfigError
 from clipdiff.evaluate.inputs import Inputs
 from clipdiff.grid import Layout

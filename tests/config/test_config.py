@@ -12,9 +12,9 @@ from clipdiff.config.schema import SCHEMA, generated_schema
 from clipdiff.config.stages import (
     evaluate_settings,
     generate_settings,
-    text_table_paths,
     train_settings,
 )
+from clipdiff.config.text_tables import text_table_paths
 from clipdiff.errors import ConfigError
 from clipdiff.grid import PRETRAINED, Cell, Layout, Row
 from clipdiff.provenance import settings_hash
@@ -190,7 +190,7 @@ def test_a_task_reads_the_tables_of_its_own(values: dict) -> None:
     }
     assert set(read("comparative_prompting")) == set(texts)
     pairs = read("difference_classification")
-    assert pairs == {"pair_differences": texts_of("t5", "pair_differences")}
+    assert pairs == {"pair_differences": Path("r/evaluation_texts/t5/pair_differences.parquet")}
 
 
 def test_missing_section_and_unreadable_file(values: dict, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ SENSELESS = [
     ("loss_definitions", "squared", {"negatives": "hardest"}, "squared.negatives: unknown key"),
     ("loss_definitions", "squared", {"mask_duplicates": True}, "squared.mask_duplicates: unknown"),
     ("loss_definitions", "contrastive", {"logit_scale_lr": 0.1}, "without learn_logit_scale"),
-    ("loss_definitions", "hinge", {"negatives": "reversed", "mask_duplicates": True}, "no effect"),
+    ("loss_definitions", "hinge", {"negatives": "reversed", "mask_duplicates": False}, "no effect"),
     ("llm_definitions", "llama2", {"rounds": 9}, "llama2.rounds: unknown key"),
     ("llm_definitions", "llama2", {"base_url": "http://x"}, "llama2.base_url: unknown key"),
     ("llm_definitions", "bert", {"max_new_tokens": 3}, "bert.max_new_tokens: unknown key"),

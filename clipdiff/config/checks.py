@@ -1,131 +1,34 @@
-"""Reading and checking a configuration: every fault at once, each with its dotted key."""
+"""What settings of several sections must agree on: names with a definition, sizes that fit."""
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from clipdiff.config.entries import asked_llm, task_entries, train_of, writer
 from clipdiff.config.model import Config
 from clipdiff.datasets.base import DATASETS
 from clipdiff.errors import ConfigError, did_you_mean
-from clipdiff.grid import Row
+from clipdiff.grid import Control, Row
 from clipdiff.grid.cells import is_reserved
-from clipdiff.registry import Entries
-from clipdiff.settings.base import Section, merge
+from clipdiff.settings import Train
 from clipdiff.tasks.base import TASKS
 
 OWN_SPLITS = ("train", "validation", "test")
 
 
-def load_config(*paths: Path | str) -> Config:
-    """Read YAML files, later ones merged over earlier ones as Snakemake's --configfile does.
-
-    Raises:
-        ConfigError: a file is missing or no YAML mapping, or any value is wrong.
-    """
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            loaded = yaml.safe_load(Path(path).read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: can't be read as YAML: {error}") from error
-        if not isinstance(loaded, dict):
-            raise ConfigError(
-                f"{path}: expected a mapping of sections, got {type(loaded).__name__}"
-            )
-        merged = merge(merged, loaded)
-    return check_config(merged)
-
-
-def check_config(values: dict[str, Any]) -> Config:
-    """Validate merged configuration values.
-
-    Raises:
-        ConfigError: lists every fault with its dotted key, what was got and what is allowed.
-    """
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        faults = [_fault(item, values) for item in error.errors()]
-        raise ConfigError(_listed(faults + _axis_faults(values))) from error
-    faults = _axis_faults(values) + _consistency_faults(config)
-    if faults:
-        raise ConfigError(_listed(faults))
-    return config
-
-
-def _listed(faults: list[str]) -> str:
-    return "\n".join(
-        [f"the configuration has {len(faults)} fault(s):", *(f"  {f}" for f in faults)]
-    )
-
-
-def _fault(item: Any, values: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        names = _names_at(item["loc"][:-1], values)
-        hint = did_you_mean(str(item["loc"][-1]), names)
-        return f"{key}: unknown key{hint}; allowed: {', '.join(names)}"
-    if item["type"] == "missing":
-        return f"{key}: missing; {item['msg'].lower()}"
-    if item["type"] == "literal_error":
-        allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"])
-        hint = did_you_mean(str(item["input"]), allowed)
-        return f"{key}: got {item['input']!r}, allowed: {item['ctx']['expected']}{hint}"
-    if item["type"] == "missing_kind":
-        kinds = item["ctx"]["kinds"].split(", ")
-        return f"{key}.{item['msg']}{did_you_mean(str(item['loc'][-1]), kinds)}"
-    if item["type"] in ("unknown_kind", "mapping"):
-        return f"{key}.{item['msg']}" if item["type"] != "mapping" else f"{key}: {item['msg']}"
-    if item["type"] == "value_error":
-        return f"{key}: {item['ctx']['error']}"
-    return f"{key}: got {item['input']!r}: {item['msg']}"
-
-
-def _names_at(loc: tuple[int | str, ...], values: Any) -> list[str]:
-    """Return the keys allowed at a location, walking the models beside the values."""
-    model: Any = Config
-    for part in loc:
-        values = values.get(part, {}) if isinstance(values, Mapping) else {}
-        if isinstance(model, type) and issubclass(model, Section):
-            field = model.model_fields[str(part)]
-            model = _held_by(field.annotation, field.metadata)
-        else:  # dict[EntryName, ...]
-            model = _held_by(get_args(model)[-1], ())
-        if isinstance(model, Entries):
-            registry = model.registry
-            model = registry.of(str(registry.with_kind(values, str(part)).get("kind")))
-    return sorted(model.model_fields)
-
-
-def _held_by(annotation: Any, metadata: Any) -> Any:
-    """Return the model of a field, or what tells it of an entry's kind."""
-    marks = [*metadata, *getattr(annotation, "__metadata__", ())]
-    for mark in marks:
-        if isinstance(mark, Entries):
-            return mark
-    if isinstance(annotation, UnionType):  # Section | None
-        return get_args(annotation)[0]
-    return annotation
-
-
-def _axis_faults(values: dict[str, Any]) -> list[str]:
-    """Names on a grid axis that have no definition; works on unvalidated values too."""
+def axis_faults(values: dict[str, Any]) -> list[str]:
+    """Return names on a grid axis that have no definition; takes unvalidated values too."""
     faults = []
     for axis, table in (("llms", "llm_definitions"), ("losses", "loss_definitions")):
-        names, known = values.get(axis), values.get(table)
-        if not isinstance(names, list) or not isinstance(known, dict):
+        names, entries = values.get(axis), values.get(table)
+        if not isinstance(names, list) or not isinstance(entries, dict):
             continue
         for index, name in enumerate(names):
-            if name not in known:
-                hint = did_you_mean(str(name), known)
+            if name not in entries:
+                hint = did_you_mean(str(name), entries)
                 faults.append(
-                    f"{axis}.{index}: got '{name}', allowed: {', '.join(known)} "
+                    f"{axis}.{index}: got '{name}', allowed: {', '.join(entries)} "
                     f"(defined in {table}){hint}"
                 )
         if len(set(map(str, names))) != len(names):
@@ -142,7 +45,7 @@ def _control_faults(config: Config) -> Iterator[str]:
         yield f"controls.llm: got '{name}', allowed: {', '.join(entries)}{hint}"
         return
     name = str(asked_llm(config, Row(name)))
-    if "rewritten" in config.controls.rows and not entries[name].rewrites:
+    if Control.REWRITTEN in config.controls.rows and not entries[name].rewrites:
         able = [each for each, entry in entries.items() if entry.rewrites]
         yield (
             f"controls.llm: '{name}' is of kind '{entries[name].kind}', which can't rewrite "
@@ -170,40 +73,34 @@ def _name_faults(config: Config) -> Iterator[str]:
                 yield f"{table}.{name}: the name is reserved for a control"
 
 
-def _train_faults(config: Config) -> list[str]:
-    """Faults between settings of the section ``train``, and as the grid's losses change it."""
-    sections, data = {"train": config.train}, config.data
-    sections |= {
+def _train_sections(config: Config, losses: Iterable[str]) -> dict[str, Train]:
+    """Return the section ``train``, and as losses that change it have it, by dotted key."""
+    entries = config.loss_definitions
+    return {"train": config.train} | {
         f"loss_definitions.{name}.train": train_of(config, name)
-        for name, entry in config.loss_definitions.items()
-        if entry.train.model_fields_set and name in config.losses
+        for name, entry in entries.items()
+        if name in losses and entry.train.model_fields_set
     }
-    faults = []
-    for key, train in sections.items():
+
+
+def _train_faults(config: Config) -> Iterator[str]:
+    data = config.data
+    for key, train in _train_sections(config, config.losses).items():
         if train.micro_batch is not None and train.micro_batch * train.ranks > train.batch:
-            faults.append(
+            yield (
                 f"{key}.micro_batch: got {train.micro_batch} on {train.ranks} rank(s), allowed: "
                 f"at most {key}.batch / {key}.ranks = {train.batch / train.ranks:g}"
             )
         if train.batch < train.ranks:
-            faults.append(
-                f"{key}.batch: got {train.batch}, expected at least {key}.ranks ({train.ranks})"
-            )
+            yield (f"{key}.batch: got {train.batch}, expected at least {key}.ranks ({train.ranks})")
         for name, most in (("pairs", "pairs"), ("images", "train_images")):
-            wanted, there = getattr(train, name), getattr(data, most)
-            if wanted is not None and wanted > there:
-                faults.append(f"{key}.{name}: got {wanted}, allowed: at most data.{most} ({there})")
-    return faults
+            count, limit = getattr(train, name), getattr(data, most)
+            if count is not None and count > limit:
+                yield f"{key}.{name}: got {count}, allowed: at most data.{most} ({limit})"
 
 
 def _schedule_faults(config: Config) -> Iterator[str]:
-    sections = {"train": config.train}
-    sections |= {
-        f"loss_definitions.{name}.train": train_of(config, name)
-        for name, entry in config.loss_definitions.items()
-        if entry.train.model_fields_set
-    }
-    for key, train in sections.items():
+    for key, train in _train_sections(config, config.loss_definitions).items():
         named = train.model_fields_set
         if "gamma" in named and train.schedule != "exponential":
             yield f"{key}.gamma: has no effect with schedule: {train.schedule}; remove it"
@@ -217,15 +114,15 @@ def _writer_faults(config: Config) -> Iterator[str]:
         hint = did_you_mean(name, entries)
         yield f"evaluate.writer: got '{name}', allowed: {', '.join(entries)}{hint}"
     elif section.asks_about_pairs or section.asks_about_classes:
-        chosen = writer(config)
-        if chosen not in entries:
+        name = writer(config)
+        if name not in entries:
             yield (
                 "evaluate.writer: missing, and controls.llm is no entry; allowed: "
                 + ", ".join(entries)
             )
-        elif not entries[chosen].is_asked:
+        elif not entries[name].is_asked:
             yield (
-                f"evaluate.writer: '{chosen}' is of kind '{entries[chosen].kind}' and can't be "
+                f"evaluate.writer: '{name}' is of kind '{entries[name].kind}' and can't be "
                 "asked; name an entry of another kind"
             )
 
@@ -288,7 +185,8 @@ def _source_fault(source: str, error: Exception) -> str:
     return f"data.{key}: missing; expected the {described}"
 
 
-def _consistency_faults(config: Config) -> list[str]:
+def consistency_faults(config: Config) -> list[str]:
+    """Return every fault between the sections of a valid configuration."""
     faults = [*_reuse_faults(config)]
     if not faults:  # who is asked is clear
         faults += [*_control_faults(config), *_writer_faults(config)]
