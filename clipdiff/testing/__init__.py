@@ -16,9 +16,9 @@ names it ``kind: mypackage.smooth:SmoothL1``, or by an entry point of the group 
 ``clipdiff.writers``, ``clipdiff.tasks`` or ``clipdiff.datasets``.
 """
 
-from clipdiff.testing.dataset import check_dataset
-from clipdiff.testing.loss import check_loss
-from clipdiff.testing.task import check_task
-from clipdiff.testing.writer import check_writer
+from clipdiff.testing.dataset_checks import check_dataset
+from clipdiff.testing.loss_checks import check_loss
+from clipdiff.testing.task_checks import check_task
+from clipdiff.testing.writer_checks import check_writer
 
 __all__ = ["check_dataset", "check_loss", "check_task", "check_writer"]

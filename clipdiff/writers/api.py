@@ -18,7 +18,7 @@ from clipdiff.settings import Compute, Generate, Positive, Price, Values
 from clipdiff.shipped import path_of
 from clipdiff.writers.base import Answer, Finding, ModelName, TokenWriter, cut_at_stop
 from clipdiff.writers.local.entry import existing_folder, model_finding
-from clipdiff.writers.local.weights import content_of
+from clipdiff.writers.local.model_content import content_of
 from clipdiff.writers.served.rates import Rate
 from clipdiff.writers.served.server import LocalServer
 

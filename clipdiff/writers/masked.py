@@ -15,7 +15,7 @@ from clipdiff.errors import ModelError
 from clipdiff.prompts import MASK, Prompt, Turn, as_text
 from clipdiff.settings import Generate, Positive
 from clipdiff.writers.base import Answer
-from clipdiff.writers.local.batches import BatchWriter
+from clipdiff.writers.local.batch_writer import BatchWriter
 from clipdiff.writers.local.entry import LocalModel
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from clipdiff.prompts import Prompt, Turn, as_text
 from clipdiff.settings import Generate
 from clipdiff.writers.base import Answer, TokenWriter, cut_at_stop
-from clipdiff.writers.local.batches import BatchWriter
+from clipdiff.writers.local.batch_writer import BatchWriter
 from clipdiff.writers.local.entry import LocalModel
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from clipdiff.settings import Values
 from clipdiff.shipped import path_of
 from clipdiff.writers.base import AskedWriter, Finding, ModelName
 from clipdiff.writers.local.folders import check_folder, looks_like_path
-from clipdiff.writers.local.weights import content_of
+from clipdiff.writers.local.model_content import content_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -93,7 +93,7 @@ def _pass(walk: Walk, rows: Rows, margin: float, counts: Tensor, store: bool) ->
     return sums.sum(), weights
 
 
-class HingeAll(torch.autograd.Function):
+class HingeAllFunction(torch.autograd.Function):
     """Saves the violations counted at each pair and, without gathering, the text gradient."""
 
     @staticmethod
@@ -169,6 +169,6 @@ def loss(
     gather = gather and not image_embeds.requires_grad
     inputs = image_embeds, text_embeds, pair_index
     if negatives == "reversed":
-        return fused_reversed.HingeReversed.apply(*inputs, margin, eps)
-    function = fused_hardest.HingeHardest if negatives == "hardest" else HingeAll
+        return fused_reversed.HingeReversedFunction.apply(*inputs, margin, eps)
+    function = fused_hardest.HingeHardestFunction if negatives == "hardest" else HingeAllFunction
     return function.apply(*inputs, group_ids, margin, eps, gather)

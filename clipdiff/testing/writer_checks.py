@@ -9,7 +9,7 @@ import pandas as pd
 from clipdiff import prompts
 from clipdiff.prompts import Prompt, Turn
 from clipdiff.settings import Generate
-from clipdiff.testing.entry import check_entry
+from clipdiff.testing.entry_checks import check_entry
 from clipdiff.writers.base import Answer, Writer, WriterEntry, row_seed
 
 CAPTIONS = (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from clipdiff.losses.base import BlockLoss, BoundedLoss, LossEntry
-from clipdiff.testing.entry import check_entry
+from clipdiff.testing.entry_checks import check_entry
 from clipdiff.train.ranks import share_sizes
 
 IMAGES, PAIRS, WIDTH, RANKS = 5, 7, 4, 2
@@ -22,7 +22,7 @@ EXACT = 1e-9  # how far float64 may be off itself, in another order
 
 
 @dataclass(frozen=True)
-class Batch:
+class LossBatch:
     """A batch as a training makes it; two texts are equal, and belong to one group."""
 
     image_embeds: Tensor  # (M, D)
@@ -61,7 +61,7 @@ def check_loss(entry: LossEntry, seed: int = 0) -> None:
         _check_bounds(module, batch)
 
 
-def _batch(seed: int, grouped: bool) -> Batch:
+def _batch(seed: int, grouped: bool) -> LossBatch:
     generator = torch.Generator().manual_seed(seed)
     images, texts = (
         normalize(torch.randn(count, WIDTH, generator=generator, dtype=torch.float64), dim=1)
@@ -70,26 +70,26 @@ def _batch(seed: int, grouped: bool) -> Batch:
     texts[-1] = texts[0]
     pairs = torch.rand(PAIRS, IMAGES, generator=generator).argsort(1)[:, :2].contiguous()
     groups = torch.arange(PAIRS) % (PAIRS - 1)
-    return Batch(images, pairs, texts, groups if grouped else None)
+    return LossBatch(images, pairs, texts, groups if grouped else None)
 
 
-def _loss(module: nn.Module, batch: Batch) -> Tensor:
+def _loss(module: nn.Module, batch: LossBatch) -> Tensor:
     value: Tensor
     value, _ = module(batch.image_embeds, batch.pair_index, batch.text_embeds, batch.group_ids)
     return value
 
 
 @torch.no_grad()
-def _value(module: nn.Module, batch: Batch) -> float:
+def _value(module: nn.Module, batch: LossBatch) -> float:
     return float(_loss(module, batch))
 
 
-def _cast(batch: Batch, dtype: torch.dtype) -> Batch:
+def _cast(batch: LossBatch, dtype: torch.dtype) -> LossBatch:
     images, texts = batch.image_embeds.to(dtype), batch.text_embeds.to(dtype)
-    return Batch(images, batch.pair_index, texts, batch.group_ids)
+    return LossBatch(images, batch.pair_index, texts, batch.group_ids)
 
 
-def _check_values(module: nn.Module, batch: Batch) -> None:
+def _check_values(module: nn.Module, batch: LossBatch) -> None:
     single = _cast(batch, torch.float32)
     answer = module(single.image_embeds, single.pair_index, single.text_embeds, single.group_ids)
     assert isinstance(answer, tuple), "the module returns no (loss, clipdiff_kernels.Stats)"
@@ -103,7 +103,7 @@ def _check_values(module: nn.Module, batch: Batch) -> None:
         assert not each.requires_grad, f"the statistic {name} carries a gradient; detach it"
 
 
-def _check_equal_images(module: nn.Module, batch: Batch) -> None:
+def _check_equal_images(module: nn.Module, batch: LossBatch) -> None:
     """A pair of equal embeddings has no direction; it must not spoil the others."""
     single = _copy(_cast(batch, torch.float32))
     first, second = batch.pair_index[0].tolist()
@@ -117,10 +117,10 @@ def _check_equal_images(module: nn.Module, batch: Batch) -> None:
         )
 
 
-def _check_order(module: nn.Module, batch: Batch) -> None:
+def _check_order(module: nn.Module, batch: LossBatch) -> None:
     back = torch.arange(PAIRS - 1, -1, -1)
     groups = None if batch.group_ids is None else batch.group_ids[back]
-    turned = Batch(batch.image_embeds, batch.pair_index[back], batch.text_embeds[back], groups)
+    turned = LossBatch(batch.image_embeds, batch.pair_index[back], batch.text_embeds[back], groups)
     once, again, other = (_value(module, each) for each in (batch, batch, turned))
     assert once == again, f"the same batch gives {once} and then {again}"
     assert _near(once, other, EXACT), (
@@ -128,7 +128,7 @@ def _check_order(module: nn.Module, batch: Batch) -> None:
     )
 
 
-def _leaves(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def _leaves(module: nn.Module, batch: LossBatch) -> dict[str, Tensor]:
     """Return what gradients are wanted to, by name."""
     parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
     embeds = {"image_embeds": batch.image_embeds, "text_embeds": batch.text_embeds}
@@ -143,7 +143,7 @@ def _gradients(value: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _check_gradients(module: nn.Module, batch: Batch) -> None:
+def _check_gradients(module: nn.Module, batch: LossBatch) -> None:
     batch = _copy(batch)
     leaves = _leaves(module, batch)
     gradients = _gradients(_loss(module, batch), leaves)
@@ -172,7 +172,7 @@ def _finite_differences(loss: Callable[[], Tensor], leaf: Tensor) -> Tensor:
     return numeric
 
 
-def _check_precision(entry: LossEntry, batch: Batch) -> None:
+def _check_precision(entry: LossEntry, batch: LossBatch) -> None:
     double = _value(entry.module().double(), batch)
     single = _value(entry.module(), _cast(batch, torch.float32))
     assert _near(single, double, ROUNDING), f"the loss is {single} in float32, {double} in float64"
@@ -200,7 +200,7 @@ class _Meeting:
         return reduce
 
 
-def _check_ranks(module: nn.Module, batch: Batch) -> None:
+def _check_ranks(module: nn.Module, batch: LossBatch) -> None:
     whole = _copy(batch)
     leaves = _leaves(module, whole)
     value = _loss(module, whole)
@@ -223,14 +223,14 @@ def _check_ranks(module: nn.Module, batch: Batch) -> None:
 
 
 def _of_rank(
-    module: nn.Module, batch: Batch, rank: int, meeting: _Meeting
+    module: nn.Module, batch: LossBatch, rank: int, meeting: _Meeting
 ) -> tuple[float, dict[str, Tensor]]:
     """Return what one rank computes from its rows: the loss, and its part of the gradients."""
     assert isinstance(module, BlockLoss)
     sizes = share_sizes(PAIRS, RANKS)
     start = sum(sizes[:rank])
     texts = batch.text_embeds[start : start + sizes[rank]].clone()
-    own = Batch(batch.image_embeds.clone(), batch.pair_index, texts, batch.group_ids)
+    own = LossBatch(batch.image_embeds.clone(), batch.pair_index, texts, batch.group_ids)
     leaves = _leaves(module, own)
     value, _ = module.rows(
         *(own.image_embeds, own.pair_index, own.text_embeds, own.group_ids),
@@ -240,7 +240,7 @@ def _of_rank(
     return float(value.detach()), _gradients(value, leaves)
 
 
-def _check_bounds(module: nn.Module, batch: Batch) -> None:
+def _check_bounds(module: nn.Module, batch: LossBatch) -> None:
     """Whatever a step did to the loss's own parameters, clamp_ makes them usable again."""
     assert isinstance(module, BoundedLoss)
     for far in (-1e6, 1e6):
@@ -252,8 +252,8 @@ def _check_bounds(module: nn.Module, batch: Batch) -> None:
         assert math.isfinite(value), f"after a step to {far:g} and clamp_() the loss is {value}"
 
 
-def _copy(batch: Batch) -> Batch:
-    return Batch(
+def _copy(batch: LossBatch) -> LossBatch:
+    return LossBatch(
         *(batch.image_embeds.clone(), batch.pair_index, batch.text_embeds.clone(), batch.group_ids)
     )
 

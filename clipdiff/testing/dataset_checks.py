@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from clipdiff.datasets.base import COLUMNS, DatasetEntry
-from clipdiff.testing.entry import check_entry
+from clipdiff.testing.entry_checks import check_entry
 
 COUNTS = {"train": 4, "validation": 4, "test": 4}
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from clipdiff.shipped import ASSETS
-from clipdiff.writers.local.weights import content_of, sha256
+from clipdiff.writers.local.model_content import content_of, sha256
 
 OLD, WRONG = b"old weights", "0" * 64
 

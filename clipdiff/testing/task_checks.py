@@ -12,7 +12,7 @@ from clipdiff.settings import Evaluate
 from clipdiff.tasks.base import Task, TaskEntry, TextEmbeds, Validation, View
 from clipdiff.tasks.measuring.metrics import Metric, metric_row
 from clipdiff.tasks.measuring.splits import Split
-from clipdiff.testing.entry import check_entry
+from clipdiff.testing.entry_checks import check_entry
 
 WIDTH = 16
 MODELS = 12  # random ones, whose mean has to be chance
