@@ -77,9 +77,9 @@ def typed(table: pd.DataFrame, columns: Columns, source: Path) -> pd.DataFrame:
     others = [name for name in table if name not in columns]
     kinds: dict[str, Any] = {
         name: pd.CategoricalDtype(pd.Index(table[name].unique(), dtype="str"))
-        if kind == "category"
-        else kind
-        for name, kind in columns.items()
+        if dtype == "category"
+        else dtype
+        for name, dtype in columns.items()
     }
     try:
         return table[[*columns, *others]].astype(kinds)
@@ -93,7 +93,7 @@ def read_csv(path: Path, columns: Columns) -> pd.DataFrame:
     Raises:
         DataError: it is missing or not such a table.
     """
-    text = {name: "str" for name, kind in columns.items() if kind == "category"}
+    text = {name: "str" for name, dtype in columns.items() if dtype == "category"}
     try:
         table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def read_csv(path: Path, columns: Columns) -> pd.DataFrame:
 
 def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return tables of the same columns one below the other, categories joined in their order."""
-    names = [str(name) for name, kind in tables[0].dtypes.items() if kind == "category"]
+    names = [str(name) for name, dtype in tables[0].dtypes.items() if dtype == "category"]
     plain = pd.concat([table.drop(columns=names) for table in tables], ignore_index=True)
     joined = {name: union_categoricals([table[name] for table in tables]) for name in names}
     return plain.assign(**joined)[list(tables[0])]

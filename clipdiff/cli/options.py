@@ -12,7 +12,7 @@ import typer
 from clipdiff.config import Config, load_config
 from clipdiff.config.stages import StageSettings
 from clipdiff.errors import ConfigError, did_you_mean
-from clipdiff.grid import Cell, Layout, Row
+from clipdiff.grid import Cell, Control, Layout, Row
 
 ConfigFiles = Annotated[
     list[Path],
@@ -121,7 +121,7 @@ def parse_row(name: str | None, config: Config) -> Row:
     """
     entries = list(config.llm_definitions)
     row = Row.parse(name or "")
-    if name is None or row.llm not in (entries if row.control != "captions" else [""]):
+    if name is None or row.llm not in (entries if row.control != Control.CAPTIONS else [""]):
         raise ConfigError(
             f"--llm: got '{name}', allowed: {', '.join(entries)}, captions, rewritten-X, "
             f"shuffled-X{did_you_mean(row.llm, entries)}"

@@ -55,7 +55,7 @@ def examples(kind: str, seed: int, shared: Sequence[int] = EASY_PAIRS) -> Iterat
         differences = difference_examples(chunk, rng.randrange(2**31), shared)
         rewrites = iter(rewrite_examples(chunk, rng.randrange(2**31)))
         for first, second, difference, scaffold in differences:
-            if kind == "bert":
+            if prompt == "scaffold":
                 yield render(prompt, "difference", first, second), scaffold
                 continue
             yield render(prompt, "difference", first, second), difference

@@ -52,9 +52,14 @@ class Row:
         return cls(name)
 
     @property
+    def in_grid(self) -> bool:
+        """Whether it is a row of the grid itself: no control, nor ``pretrained``."""
+        return self.control is None
+
+    @property
     def kind(self) -> str:
         """``pretrained``, ``control``, or ``cell`` for a row of the grid itself."""
-        if self.control is None:
+        if self.in_grid:
             return "cell"
         return "pretrained" if self.control == Control.PRETRAINED else "control"
 

@@ -98,7 +98,7 @@ def _partners(
     Cells without a partner are left out: a metric need not be measured in every cell.
     """
     there = set(cells)
-    grid = [cell for cell in cells if cell.row.kind == "cell" and _moved(cell, axis, first) == cell]
+    grid = [cell for cell in cells if cell.row.in_grid and _moved(cell, axis, first) == cell]
     pairs = [(cell, _moved(cell, axis, second)) for cell in grid]
     pairs = [pair for pair in pairs if pair[1] in there]
     return tuple(cell for cell, _ in pairs), tuple(other for _, other in pairs)

@@ -19,7 +19,7 @@ COLUMNS = {
 def text_quality(texts: pd.DataFrame) -> Figure:
     """Draw one panel a measure, one bar a row of ``tables/llms.csv``; controls are grey."""
     names = list(texts["llm"])
-    colours = [COLOURS[0] if Row.parse(name).kind == "cell" else QUIET for name in names]
+    colours = [COLOURS[0] if Row.parse(name).in_grid else QUIET for name in names]
     with plt.rc_context(RC):
         figure, axes = panels(len(COLUMNS), 2.3, 0.34 * len(names) + 1.0, len(COLUMNS), sharey=True)
         for ax, (column, (title, style)) in zip(axes, COLUMNS.items(), strict=True):

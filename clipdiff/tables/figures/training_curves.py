@@ -18,7 +18,7 @@ def training_curves(logs: pd.DataFrame, losses: Sequence[str]) -> Figure:
         losses: names, one panel each.
     """
     names = list(dict.fromkeys(logs["llm"]))
-    llms = [name for name in names if Row.parse(name).kind == "cell"]
+    llms = [name for name in names if Row.parse(name).in_grid]
     colours = palette(llms) | dict.fromkeys(set(names) - set(llms), QUIET)
     styles = dict(
         zip([name for name in names if name not in llms], ("--", ":", "-."), strict=False)

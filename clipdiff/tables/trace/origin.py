@@ -119,7 +119,7 @@ def _add_training_texts(origin: Origin, layout: Layout, row: Row) -> None:
                 f"prompt {facts['prompt_version']}, seed {facts['seed']}",
             )
         )
-    elif row.kind == "cell":
+    elif row.in_grid:
         origin.facts.append(
             ("answers", "none of its own: texts of a file, or another entry's answers")
         )
