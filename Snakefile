@@ -1,4 +1,4 @@
-# clipdiff: captions and pictures go in; pairs, differences, finetuned models and metrics are made
+# clipdiff: captions and images go in; pairs, differences, finetuned models and metrics are made
 # by stages that meet only through files; a table comes out.
 import os
 

@@ -108,7 +108,7 @@ def read_parquet(
     Args:
         path: the file.
         columns: those that it must have.
-        optional: read beside them only these, where it has them, so that pictures stay on the
+        optional: read beside them only these, where it has them, so that images stay on the
             disk; None: all that it has.
         filters: conditions (column, operator, value), all of which a row must meet.
 
@@ -123,8 +123,8 @@ def read_parquet(
         if missing := [name for name in columns if name not in there]:
             raise DataError(f"{path}: lacks the columns {missing}; it has {there}")
         extra = there if optional is None else optional
-        wanted = [name for name in there if name in columns or name in extra]
-        return pd.read_parquet(path, columns=wanted, filters=filters)
+        names = [name for name in there if name in columns or name in extra]
+        return pd.read_parquet(path, columns=names, filters=filters)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
         raise DataError(
             f"{path}: not a whole Parquet file ({error}); delete it and run again"

@@ -17,15 +17,15 @@ class Progress:
         what: what is counted, such as ``training steps``.
         total: how many there are.
         done: how many were done before this process.
-        shown: False keeps it silent (all ranks but the first).
+        silent: nothing is shown (for all ranks but the first).
     """
 
-    def __init__(self, what: str, total: int, done: int = 0, shown: bool = True):
-        self.what, self.total, self.done, self.shown = what, total, done, shown
+    def __init__(self, what: str, total: int, done: int = 0, silent: bool = False):
+        self.what, self.total, self.done, self.silent = what, total, done, silent
         self.began = self.newest_line = time.monotonic()
         self.first = done
         self.bar = None
-        if shown and sys.stderr.isatty():
+        if not silent and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import Progress as Bar
 
@@ -48,7 +48,7 @@ class Progress:
             self.bar.update(self.task, completed=self.done, description=f"{self.what} {note}")
             return
         now = time.monotonic()
-        if self.shown and now - self.newest_line >= SECONDS_BETWEEN_LINES:
+        if not self.silent and now - self.newest_line >= SECONDS_BETWEEN_LINES:
             self.newest_line = now
             rate = (self.done - self.first) / (now - self.began)
             log.info("%s: %d of %d, %.1f a second %s", self.what, self.done, self.total, rate, note)

@@ -56,12 +56,12 @@ class Registry(Generic[AnyEntry]):
     def modules(self) -> Mapping[str, str]:
         """Where each kind is defined: ``package.module:Class``, or a module of its own."""
         own = import_module(self.room)
-        found = {
+        modules = {
             module.name: f"{self.room}.{module.name}"
             for module in pkgutil.iter_modules(own.__path__)
             if not module.ispkg and module.name != "base"
         }
-        return found | {point.name: point.value for point in entry_points(group=self.room)}
+        return modules | {point.name: point.value for point in entry_points(group=self.room)}
 
     @property
     def kinds(self) -> list[str]:
@@ -83,12 +83,12 @@ class Registry(Generic[AnyEntry]):
         module, _, name = where.partition(":")
         try:
             loaded = import_module(module)
-            found = getattr(loaded, name) if name else self._only_entry(vars(loaded), module)
+            entry = getattr(loaded, name) if name else self._only_entry(vars(loaded), module)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"'{kind}' can't be imported: {error}") from error
-        if not (isinstance(found, type) and issubclass(found, self.base)):
+        if not (isinstance(entry, type) and issubclass(entry, self.base)):
             raise ConfigError(f"'{kind}' is no {self.base.__name__}; see clipdiff.testing")
-        return found
+        return entry
 
     def _only_entry(self, names: Mapping[str, Any], module: str) -> Any:
         own = [

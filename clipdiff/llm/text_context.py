@@ -128,11 +128,11 @@ def open_clip_tokenizer(clip: Clip) -> tuple[Count, int]:
 def _without_commentary() -> Iterator[None]:
     """Keep what open_clip says of every step, on the root logger, out of the log."""
 
-    def is_wanted(record: logging.LogRecord) -> bool:
+    def is_ours(record: logging.LogRecord) -> bool:
         return record.levelno > logging.INFO or "open_clip" not in record.pathname
 
-    logging.root.addFilter(is_wanted)
+    logging.root.addFilter(is_ours)
     try:
         yield
     finally:
-        logging.root.removeFilter(is_wanted)
+        logging.root.removeFilter(is_ours)

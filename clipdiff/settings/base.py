@@ -74,16 +74,16 @@ class Section(BaseModel):
 
     def compute(self) -> Values:
         """Return how numbers are computed, as JSON values: only what is set, at any depth."""
-        own, found = self.compute_fields(), {}
+        own, values = self.compute_fields(), {}
         for name in type(self).model_fields:
             if name not in self.model_fields_set:
                 continue
             value = getattr(self, name)
             if name in own:
-                found[name] = _plain(value)
+                values[name] = _plain(value)
             elif parts := _compute(value):
-                found[name] = parts
-        return found
+                values[name] = parts
+        return values
 
     def computed_by(self, *computes: Mapping[str, Any]) -> Self:
         """Return this section with the values of :meth:`compute` of others, the last one first.

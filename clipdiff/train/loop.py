@@ -55,7 +55,7 @@ class Loop:
         first_rank = self.stepper.ranks.rank == 0
         self.log = TrainLog(self.folder if first_rank else None, rows, start)
         self.saved, self.clock = start, time.monotonic()
-        with Progress("training steps", total, start, first_rank) as progress, self.preemption:
+        with Progress("training steps", total, start, not first_rank) as progress, self.preemption:
             for step in range(start, total):
                 if step == start or step % each == 0:
                     batches = epoch_batches(self.lengths, self.train.batch, self.seed, step // each)

@@ -108,5 +108,5 @@ class DirectSimilarity:
         return self.image_grad
 
 
-def _zeros_like_if(wanted: bool, tensor: Tensor, dtype: torch.dtype) -> Tensor | None:
-    return torch.zeros_like(tensor, dtype=dtype) if wanted else None
+def _zeros_like_if(condition: bool, tensor: Tensor, dtype: torch.dtype) -> Tensor | None:
+    return torch.zeros_like(tensor, dtype=dtype) if condition else None
