@@ -1,7 +1,7 @@
 """clipdiff: which LLM, which loss? Finetuning CLIP on pairwise image differences.
 
 In a notebook: ``load_results``, ``load_model`` and ``make_loss`` (docs/api.md). They are imported
-when they are first asked for, so that ``import clipdiff`` takes no time.
+on first use, so that ``import clipdiff`` takes no time.
 """
 
 from importlib import import_module

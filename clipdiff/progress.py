@@ -1,4 +1,4 @@
-"""Showing how far a long loop is: a bar on a terminal, one line a minute in a log file."""
+"""Showing how far a long loop has come: a bar on a terminal, one line a minute in a log file."""
 
 import logging
 import sys

@@ -64,7 +64,7 @@ class Provenance(BaseModel):
             source: the file, for the error.
 
         Raises:
-            DataError: it is no provenance (names what is missing or wrong).
+            DataError: it is not a provenance (names what is missing or wrong).
         """
         try:
             return cls.model_validate(values)

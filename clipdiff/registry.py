@@ -1,9 +1,9 @@
-"""Entries that own themselves: one file holds an entry's settings, behaviour and words.
+"""Entries: one file holds all of a kind: its settings, its behaviour and its words.
 
 A room of entries is a package, such as ``clipdiff.losses``: each of its modules but ``base`` is one
 kind, named as its file, and defines one subclass of the room's base class. (What kinds share lies
-in ``base`` and in subpackages.) Kinds of others come in by an entry point of the group that is
-named like the package, or as ``kind: package.module:Class``.
+in ``base`` and in subpackages.) Kinds of other packages come in by an entry point, whose group is
+named like the room, or as ``kind: package.module:Class``.
 """
 
 import pkgutil
@@ -72,7 +72,7 @@ class Registry(Generic[AnyEntry]):
         """Return the entry class of a kind.
 
         Raises:
-            ConfigError: there is no such kind, or what is there is no entry of this room.
+            ConfigError: there is no such kind, or it is not an entry of this room.
         """
         where = kind if ":" in kind else self.modules.get(kind)
         if where is None:
@@ -168,7 +168,7 @@ class Entries:
 
 
 def named(values: Any, registry: Registry[Any]) -> Any:
-    """Return a mapping of named entries in which a name that is a kind stands for it."""
+    """Return a mapping of named entries, the kind filled in where the name is one."""
     if not isinstance(values, Mapping):
         return values
     filled: Values = {

@@ -12,7 +12,7 @@ AnyImage = str | PathLike[str] | bytes | Image.Image
 
 
 def open_images(images: AnyImage | Iterable[AnyImage]) -> Iterator[Image.Image]:
-    """Decode images one by one, as RGB and in their own size.
+    """Decode images one by one, as RGB at their own size.
 
     Args:
         images: several, or one.

@@ -65,10 +65,10 @@ TEXTS: Columns = {
 
 
 def typed(table: pd.DataFrame, columns: Columns, source: Path) -> pd.DataFrame:
-    """Return a table with these columns first, of their types; others follow as they are.
+    """Return a table with these columns first, cast to their types; the others follow unchanged.
 
     Raises:
-        DataError: it lacks a column, or one holds what is not of its type.
+        DataError: it lacks a column, or a value of one can't be cast.
     """
     if missing := [name for name in columns if name not in table]:
         raise DataError(

@@ -15,15 +15,15 @@ def make_loss(kind: str, **settings: Any) -> "nn.Module":
     """Return a loss between texts and image differences as a module.
 
     ``loss, stats = module(image_embeds, pair_index, text_embeds, group_ids)``, where ``loss`` is a
-    scalar with gradients, the mean over pairs. A module that has ``clamp_()`` wants it called after
-    every step of the optimizer.
+    scalar with gradients, the mean over pairs. Where a module has ``clamp_()``, call it after every
+    step of the optimizer.
 
     Args:
         kind: such as ``hinge``: a kind of ``loss_definitions``, or ``package.module:Class``.
         settings: keys of such an entry, such as ``margin=0.3``; the others are the defaults.
 
     Raises:
-        ConfigError: there is no such kind or key (the nearest is told), or a value is not allowed.
+        ConfigError: there is no such kind or key (the nearest is named), or a value is not allowed.
     """
     try:
         return LOSSES.make({"kind": kind, **settings}).module()

@@ -76,7 +76,7 @@ class Model:
         return encode_texts(self.clip, several).clone()  # for layers on top that train
 
     def rank(self, images: Iterable[AnyImage], text: str) -> Ranking:
-        """Order images by how much a text says of them against the others.
+        """Order images by how well a text describes them compared with the others.
 
         The score is <text_embed, image_embed>. Scores of two images differ by what ``compare``
         gives of the pair, so the text is read as the way in which an image differs from the rest.
@@ -168,7 +168,7 @@ def _share(weights: str) -> float:
 
 
 def _meant(name: Cell | Path | str) -> Cell | Path | str:
-    """Return the cell or the folder that is meant, or what open_clip calls a model."""
+    """Return the cell, the folder or open_clip's name of a model that an argument stands for."""
     if isinstance(name, Cell | Path):
         return name
     if Path(name).is_dir():
@@ -178,7 +178,7 @@ def _meant(name: Cell | Path | str) -> Cell | Path | str:
 
 
 def _finetuned(folder: Path, name: str, share: float, device: torch.device | str | None) -> Model:
-    """Load a folder's model, or the average of it and of the CLIP that it was finetuned from."""
+    """Load a folder's model, or its average with the CLIP that it was finetuned from."""
     if share == 1:
         return Model(name, load_clip(_clip(f"{LOCAL_DIR}{folder}"), device))
     path = folder / PROVENANCE

@@ -22,7 +22,7 @@ Names = str | Iterable[str] | None
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder. Every frame is read when it is first asked for."""
+    """A results folder. Every frame is read on first use."""
 
     folder: Path
 
@@ -36,7 +36,7 @@ class Results:
         """The cells that are evaluated, the pretrained CLIP first, then the grid's, then controls.
 
         Raises:
-            DataError: there is none.
+            DataError: no cell has been evaluated yet.
         """
         root = self.folder / "metrics"
         cells = [
@@ -83,7 +83,7 @@ class Results:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One line a row of the grid, loss, metric, split and weights, averaged over seeds.
+        """One line for each arm, metric, split and weight setting, averaged over seeds.
 
         ``llm, loss, kind, task, metric, split, weights`` (category), ``seeds`` (int64), ``mean,
         sd, ci_low, ci_high, gain, gain_low, gain_high, p, p_holm`` (float64), ``survives, best``
@@ -117,7 +117,7 @@ class Results:
             item has one image). Empty where the metric keeps no items.
 
         Raises:
-            DataError: nothing is measured of that name (the nearest is told), or a file is missing
+            DataError: nothing is measured of that name (the nearest is named), or a file is missing
                 or broken.
         """
         names = {"split": split, "task": task, "metric": metric, "weights": weights}
@@ -145,7 +145,7 @@ class Results:
             ``truncated`` (bool), ``prompt_tokens, completion_tokens`` (Int64).
 
         Raises:
-            DataError: the row has no texts yet (those that have are told), or the file is broken.
+            DataError: the row has no texts yet (rows that have some are named), or they are broken.
         """
         path = self.layout.differences(row)
         if not path.is_file():
@@ -242,13 +242,13 @@ class Results:
 
 
 def load_results(folder: Path | str = "results") -> Results:
-    """Return the results in a folder; files are read when they are asked for.
+    """Return the results in a folder; files are read on first use.
 
     Args:
         folder: what the configuration names under ``results``.
 
     Raises:
-        DataError: it is no folder of results.
+        DataError: it is not a results folder.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -117,7 +117,7 @@ def parse_row(name: str | None, config: Config) -> Row:
     """Parse ``--llm``.
 
     Raises:
-        ConfigError: it is missing, or no entry and no control.
+        ConfigError: it is missing, or neither an entry nor a control.
     """
     entries = list(config.llm_definitions)
     row = Row.parse(name or "")

@@ -41,7 +41,7 @@ def command(
 
 
 def _start_ranks(told: TrainSettings, compute: str, results: Path) -> None:
-    """Become torchrun where there are several ranks; over several nodes, one of its agents.
+    """Become torchrun if there are several ranks; over several nodes, one of its agents.
 
     Raises:
         ConfigError: the ranks don't divide by the nodes.

@@ -1,4 +1,4 @@
-"""What settings of several sections must agree on: names with a definition, sizes that fit."""
+"""Checks between sections: names that need a definition, sizes that have to fit."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ OWN_SPLITS = ("train", "validation", "test")
 
 
 def axis_faults(values: dict[str, Any]) -> list[str]:
-    """Return names on a grid axis that have no definition; takes unvalidated values too."""
+    """Return a fault for each name on a grid axis without a definition; values may be invalid."""
     faults = []
     for axis, table in (("llms", "llm_definitions"), ("losses", "loss_definitions")):
         names, entries = values.get(axis), values.get(table)
@@ -74,7 +74,7 @@ def _name_faults(config: Config) -> Iterator[str]:
 
 
 def _train_sections(config: Config, losses: Iterable[str]) -> dict[str, Train]:
-    """Return the section ``train``, and as losses that change it have it, by dotted key."""
+    """Return the section ``train``, and those of losses that change it, by dotted key."""
     entries = config.loss_definitions
     return {"train": config.train} | {
         f"loss_definitions.{name}.train": train_of(config, name)

@@ -78,14 +78,14 @@ def asked_llm(config: Config, row: Row) -> str | None:
     """Return the entry that is asked for a row's texts; None for ``captions``, ``pretrained``.
 
     It is ``llama2`` for the rows ``llama2``, ``rewritten-llama2`` and ``shuffled-llama2``, and for
-    an entry that takes the answers of that.
+    an entry that reuses its answers.
     """
     entry = config.llm_definitions.get(row.llm)
     return None if entry is None else entry.answers_of or row.llm
 
 
 def answers_of(config: Config, row: Row) -> Row | None:
-    """Return the row whose generations a row's texts are made of; None without any."""
+    """Return the row whose generations a row's texts are made of; None if it has none."""
     asked = asked_llm(config, row)
     if asked is None:
         return None

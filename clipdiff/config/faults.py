@@ -1,4 +1,4 @@
-"""What pydantic refuses, said with its dotted key, what was got and what is allowed."""
+"""Pydantic's errors in words: the dotted key, what was got and what is allowed."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def fault_text(item: Any, values: Mapping[str, Any]) -> str:
 
 
 def _names_at(loc: tuple[int | str, ...], values: Any) -> list[str]:
-    """Return the keys allowed at a location, walking the models beside the values."""
+    """Return the keys allowed at a location, walking models and values together."""
     model: Any = Config
     for part in loc:
         values = values.get(part, {}) if isinstance(values, Mapping) else {}
@@ -50,7 +50,7 @@ def _names_at(loc: tuple[int | str, ...], values: Any) -> list[str]:
 
 
 def _held_by(annotation: Any, metadata: Any) -> Any:
-    """Return the model of a field, or what tells it of an entry's kind."""
+    """Return the model of a field, or the ``Entries`` mark of one that holds an entry."""
     marks = [*metadata, *getattr(annotation, "__metadata__", ())]
     for mark in marks:
         if isinstance(mark, Entries):

@@ -17,7 +17,7 @@ def load_config(*paths: Path | str) -> Config:
     """Read YAML files, later ones merged over earlier ones as Snakemake's --configfile does.
 
     Raises:
-        ConfigError: a file is missing or no YAML mapping, or any value is wrong.
+        ConfigError: a file is missing or not a YAML mapping, or any value is wrong.
     """
     merged: dict[str, Any] = {}
     for path in paths:

@@ -1,4 +1,4 @@
-"""What all stages have in common in what they are told."""
+"""What the settings of all stages have in common."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -7,20 +7,20 @@ from clipdiff.settings import Section
 
 
 class StageSettings(Section):
-    """Base of what a stage is told.
+    """Base of a stage's settings.
 
-    In a rule's params and in every hash stands :meth:`result` alone; how a stage computes comes
-    beside it (:meth:`with_compute`).
+    A rule's params and every hash hold :meth:`result` alone; how a stage computes is
+    passed beside these (:meth:`with_compute`).
     """
 
     version: int = 1
 
     def compute_paths(self) -> dict[str, list[str]]:
-        """Return where the configuration has what each section says of computing."""
+        """Return where the configuration holds the compute fields of each section."""
         return {}
 
     def with_compute(self, compute: Mapping[str, Any]) -> Self:
-        """Return these settings with what a configuration says of computing (``compute()``).
+        """Return these settings with the compute fields of a configuration (its ``compute()``).
 
         Raises:
             pydantic.ValidationError: a value is not allowed.

@@ -1,4 +1,4 @@
-"""What each stage is told: a slice of the configuration, so that a stage reruns for its own only.
+"""What each stage is told: a slice of the configuration, so that a stage reruns only for its own.
 
 Raise a stage's ``version`` when its code changes what it writes: Snakemake then remakes it.
 """
@@ -79,7 +79,7 @@ def generate_settings(config: Config, row: Row) -> GenerateSettings:
     """Slice for ``generate``; the row is an LLM's own, or its rewritten captions.
 
     Raises:
-        ConfigError: nothing is asked for that row, as it takes what others have answered.
+        ConfigError: no LLM is asked for that row, as it reuses the answers of another.
     """
     answers = answers_of(config, row)
     if answers != row:
@@ -94,7 +94,7 @@ def generate_settings(config: Config, row: Row) -> GenerateSettings:
 
 
 def answer_settings(config: Config, row: Row) -> GenerateSettings:
-    """Slice for ``answer``: the same, without what only training pairs are asked in."""
+    """Slice for ``answer``: the same, where no pair is asked about in both orders."""
     settings = generate_settings(config, row)
     return settings.model_copy(
         update={"generate": settings.generate.model_copy(update={"swapped": 0})}
@@ -173,7 +173,7 @@ class QuestionsSettings(StageSettings):
 
 
 def questions_settings(config: Config) -> QuestionsSettings:
-    """Slice for ``questions``; what only measuring takes is left out."""
+    """Slice for ``questions``; what only measuring needs is blanked out."""
     unused: Values = {
         "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "writer": None,
     }  # fmt: skip
@@ -214,7 +214,7 @@ class EvaluateSettings(StageSettings):
         return {name: [name] for name in ("clip", "reference_clip", "evaluate")}
 
     def with_compute(self, compute: Mapping[str, Any]) -> Self:
-        """Tasks may have something to say of computing, too."""
+        """Set the compute fields of tasks, too."""
         own = compute.get("task_definitions", {})
         tasks = {name: task.computed_by(own.get(name, {})) for name, task in self.tasks.items()}
         return super().with_compute(compute).model_copy(update={"tasks": tasks})

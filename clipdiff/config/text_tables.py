@@ -22,7 +22,7 @@ def text_table_paths(
         tasks: the entries of all tasks by name.
         text_llm: who writes about classes.
         writer: who writes about held-out pairs.
-        layout: where lies what LLMs of this run wrote.
+        layout: where the texts of this run's LLMs lie.
     """
     names = frozenset().union(*(tasks[name].text_tables for name in section.tasks))
     tables = {}

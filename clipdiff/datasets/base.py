@@ -67,7 +67,7 @@ class DatasetEntry(Entry):
         raise ConfigError(f"data.evaluation: '{self.kind}' can't be evaluated on")
 
     def findings(self) -> Iterator[tuple[bool, str]]:
-        """Yield whether it is in place, and what a user has to know of it."""
+        """Yield whether it is in place, and what a user has to know about it."""
         yield True, f"{self.kind} needs no download"
 
 
@@ -75,13 +75,13 @@ class DatasetFolder(DatasetEntry):
     """A data set in a folder, as its publishers pack it.
 
     The class attributes say what there has to be under the root, and what ``clipdiff data check``
-    tells of it. A subclass defines ``read``.
+    says about it. A subclass defines ``read``.
     """
 
     evaluates: ClassVar[bool] = True
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Files and folders under the root that there must be; a ``*`` stands for any name."""
+    """Files and folders that must lie under the root; a ``*`` stands for any name."""
     page: ClassVar[str] = ""
     """Name of the official page."""
     archives: ClassVar[str] = ""
@@ -89,14 +89,14 @@ class DatasetFolder(DatasetEntry):
     licence: ClassVar[str] = ""
     """Name of the page or file that states the terms."""
     folders: ClassVar[tuple[str, ...]] = ()
-    """Folders to which archives unpack; the root may hold one of them or be it."""
+    """Folders to which archives unpack; the root may hold one of them or be one."""
     extras: ClassVar[tuple[str, ...]] = ()
-    """Files that add captions or attributes where they are there."""
+    """Optional files, which add captions or attributes."""
 
     root: str = Field(description="folder into which its archives were unpacked")
 
     def read(self, root: Path, seed: int) -> "pd.DataFrame":
-        """Read all images, one row each, as :func:`clipdiff.datasets.reading.records.table_of`.
+        """Read all images, one row each, as in :func:`clipdiff.datasets.reading.records.table_of`.
 
         Args:
             root: the folder that holds the data (``place``).
@@ -149,7 +149,7 @@ class DatasetFolder(DatasetEntry):
 
     @property
     def missing(self) -> list[str]:
-        """The paths that are not there; empty where the set is in place."""
+        """The paths that are missing; empty if the set is in place."""
         place = self.place
         return [str(place / need) for need in self.missing_in(place)]
 
@@ -182,7 +182,7 @@ def _draw(part: "pd.DataFrame", count: int | None, seed: int) -> "pd.DataFrame":
 
 
 def _size(folder: Path) -> str:
-    """Return what a folder's files take, in the largest unit that fits."""
+    """Return the size of a folder's files, in the largest unit that fits."""
     size = float(
         sum(os.path.getsize(f"{at}/{name}") for at, _, names in os.walk(folder) for name in names)
     )

@@ -51,7 +51,7 @@ class Demo(DatasetEntry):
         return table
 
     def findings(self) -> Iterator[tuple[bool, str]]:
-        """Yield every shipped file that is not as it was shipped, or that all are."""
+        """Yield every shipped file that has changed, or that none has."""
         damage = shipped.damage()
         for name in damage:
             yield False, f"demo: {name} is not as it was shipped, by its checksum; install again"

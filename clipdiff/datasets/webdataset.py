@@ -28,7 +28,7 @@ Sample = dict[str, Give]  # extension, with its dot -> what gives the content
 
 
 class Webdataset(DatasetFolder):
-    """Shards of images with what a user knows of them."""
+    """Shards of images with classes, captions or attributes."""
 
     kind: Literal["webdataset"] = "webdataset"
 
@@ -55,7 +55,7 @@ class Webdataset(DatasetFolder):
 
 
 def _shards(folder: Path) -> list[Path]:
-    """Return the shards in order; ``nshards.txt``, where it is there, says how many."""
+    """Return the shards in order; ``nshards.txt``, if present, says how many."""
     shards = sorted(folder.glob("*.tar"), key=lambda path: (len(path.stem), path.stem))
     count = folder / "nshards.txt"
     if count.is_file():

@@ -1,4 +1,4 @@
-"""By which text each item was scored: told again from settings and data, without a model."""
+"""By which text each item was scored: worked out from settings and data, without a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class ItemTexts:
 def item_texts(
     values: Mapping[str, Any], layout: Layout, split: str, task: str, metric: str
 ) -> ItemTexts:
-    """Return the texts of a metric's items, or why they can't be told.
+    """Return the texts of a metric's items, or why they are not known.
 
     Args:
         values: settings of the evaluation, as its provenance has them.

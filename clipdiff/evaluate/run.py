@@ -43,7 +43,7 @@ def evaluate(
         model: exported folder of the cell; None for the pretrained CLIP.
         metrics: JSON to write: provenance and one row a task, split, weights and metric.
         items: Parquet to write: per-item values, the same items in every cell.
-        layout: where lies what LLMs answered to ``data/questions.parquet``.
+        layout: where the LLMs' answers to ``data/questions.parquet`` lie.
 
     Raises:
         DataError, ModelError, ConfigError: an input is missing or does not fit.
@@ -88,7 +88,7 @@ def _reference_views(
 ) -> dict[str, View]:
     """Embed what the judge has to see, while the cell's CLIP holds its pretrained weights.
 
-    The judge is that CLIP, where both have one name; or nobody, where no task has a text for it.
+    The judge is that very CLIP if both have the same name; nobody if no task has a text for it.
     """
     texts = _distinct(text for task in tasks for text in task.reference_texts())
     image_embeds, paint = inputs.image_embeds, Painters(settings.reference_clip, inputs).paint

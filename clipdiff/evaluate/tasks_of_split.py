@@ -22,7 +22,7 @@ def make_tasks(
     """Make the tasks of each split, while the CLIP holds its pretrained weights.
 
     Raises:
-        ConfigError: there is none, or one lacks what it needs.
+        ConfigError: there is no task, or one lacks what it needs.
         DataError: a split or a table of texts lacks what a task needs.
     """
     for name in settings.evaluate.per_split.keys() - {split.name for split in inputs.splits}:

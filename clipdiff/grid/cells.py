@@ -65,7 +65,7 @@ class Row:
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether an entry can't be called so, as it would read as a control."""
+    """Return whether an entry can't have this name, as it would read as a control."""
     return name in (NONE, *Control) or Row.parse(name).control is not None
 
 
@@ -100,7 +100,7 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """Read ``bert/hinge/seed0`` or ``llm=bert,loss=hinge,seed=0``; ``pretrained`` is whole.
+        """Read ``bert/hinge/seed0`` or ``llm=bert,loss=hinge,seed=0``; ``pretrained`` stands alone.
 
         Raises:
             ConfigError: a part is missing or has another name.

@@ -44,7 +44,7 @@ class Layout:
         return self.root / f"generations/{row}.parquet"
 
     def generation_part(self, row: Row | str, part: str) -> Path:
-        """What one of several jobs says of its share of an LLM's answers."""
+        """What one of several jobs reports about its share of an LLM's answers."""
         return self.root / f"generations/{row}.parts/{part}.json"
 
     def parts_record(self, row: Row | str) -> Path:
@@ -81,7 +81,7 @@ class Layout:
         return self.model(cell) / WEIGHTS
 
     def clip_config(self, cell: Cell | str) -> Path:
-        """What open_clip has to know of an exported model."""
+        """open_clip's configuration of an exported model."""
         return self.model(cell) / CLIP_CONFIG
 
     def provenance(self, cell: Cell | str) -> Path:

@@ -81,7 +81,7 @@ class Asking:
     def _ask(
         self, writer: Writer, shard: Sequence[Question], keys: Sequence[str], meter: Meter
     ) -> None:
-        """Ask what a shard lacks; a spent budget lets come what is under way."""
+        """Ask what a shard lacks; once the budget is spent, only await what is under way."""
         done = {place for place, key in enumerate(keys) if key in self.answered}
         if len(done) == len(shard):
             return

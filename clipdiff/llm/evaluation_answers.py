@@ -33,7 +33,7 @@ def answer_questions(settings: GenerateSettings, questions: Path, output: Path) 
     earlier runs are taken over, as in :func:`clipdiff.llm.generate.generate`.
 
     Raises:
-        ConfigError: the entry answers nothing.
+        ConfigError: the entry answers no questions.
         DataError: the questions are missing, truncated or lack a column.
         ModelError: the model can't be loaded.
         GenerationError: its server can't answer, or the budget is spent; answers are kept.

@@ -12,7 +12,7 @@ class Meter(Progress):
     """Counts rows and tokens written; use as a context manager."""
 
     def __init__(self, name: str, total: int, done: int):
-        """Begin with ``done`` rows of ``total`` there already."""
+        """Begin with ``done`` of ``total`` rows already written."""
         super().__init__(name, total, done)
         self.tokens = 0
 
@@ -27,7 +27,7 @@ class Meter(Progress):
         self.advance(rows, self.rate(rows))
 
     def rate(self, more: int = 0) -> str:
-        """Say how fast it goes with ``more`` rows, not counting those that were there already."""
+        """Say how fast it goes with ``more`` rows, not counting those of earlier runs."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         rows, tokens = (self.done + more - self.first) / seconds, self.tokens / seconds
         return f"{rows:.1f} rows/s, {tokens:.0f} tokens/s"

@@ -14,7 +14,7 @@ def preview(settings: GenerateSettings, captions: Path, pairs: Path, row_id: int
     Raises:
         ConfigError: the kind asks nothing, or the prompt has no such task.
         DataError: an input is missing, or there is no such row.
-        ModelError: the model's folder is none.
+        ModelError: the model's folder holds no model.
     """
     entry = settings.definition
     if entry.prompt_name is None:

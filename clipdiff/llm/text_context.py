@@ -25,7 +25,7 @@ class TextContext:
     """The length limit of one CLIP's text tower."""
 
     def __init__(self, clip: Clip):
-        """Load the tokenizer; without open_clip, which brings torch, if a folder says it all.
+        """Load the tokenizer; without open_clip, which imports torch, if a folder holds enough.
 
         Raises:
             ModelError: there is no such CLIP.
@@ -58,10 +58,10 @@ def clip_folder(clip: Clip) -> Path | None:
 
 
 def plain_tokenizer(folder: Path) -> tuple[Count, int] | None:
-    """Return how a folder's CLIP counts tokens, and its limit; None where open_clip has to say.
+    """Return how a folder's CLIP counts tokens, and its limit; None where only open_clip can say.
 
-    A ``tokenizer.json`` says all where no class of transformers adds to it, and where open_clip
-    cleans texts in its usual way.
+    A ``tokenizer.json`` is enough where no class of transformers adds to it, and where
+    open_clip cleans texts in its usual way.
     """
     names = ("open_clip_config.json", "tokenizer_config.json", "tokenizer.json")
     if not all((folder / name).is_file() for name in names) or (folder / "config.json").exists():

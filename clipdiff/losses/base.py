@@ -105,7 +105,7 @@ LOSSES = Registry(LossEntry)
 def describe_loss(values: Mapping[str, Any]) -> str:
     """Return a loss in words, of its settings as a provenance has them.
 
-    A loss that is not installed here, or has changed, is told by its settings.
+    A loss that is not installed here, or has changed, is described by its settings.
     """
     try:
         return LOSSES.make(values).describe()

@@ -48,7 +48,7 @@ class Estimate:
 
     @property
     def assumptions(self) -> str:
-        """What hours and cost rest on."""
+        """What the hours and the cost are based on."""
         return (
             f"Hours assume {EFFICIENCY:.0%} of the {self.speed / 1e9:.0f} GFLOP/s just measured "
             f"here, one job at a time, {PROCESS_SECONDS} s to start each; a cluster's GPUs are "

@@ -46,7 +46,7 @@ def data_sets(config: Config) -> list[tuple[DatasetEntry, list[str]]]:
 
 
 def data_findings(config: Config) -> Iterator[Finding]:
-    """Yield for each data set whether it is in place, and what a user has to know of it."""
+    """Yield for each data set whether it is in place, and what a user has to know about it."""
     for entry, keys in data_sets(config):
         yield from set_findings(entry, keys)
 

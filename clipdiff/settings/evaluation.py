@@ -8,7 +8,7 @@ LLM_TEXTS = "llm"  # in place of a table of texts: an LLM of this run writes the
 
 
 class SplitSettings(Section):
-    """What one split is measured by, where that is not what the others are."""
+    """How one split is measured, where that differs from the others."""
 
     tasks: list[EntryName] | None = None
     templates: str | None = None

@@ -14,7 +14,7 @@ from clipdiff.stats.bootstrap import Interval, grouped_mean, interval_of, resamp
 
 @dataclass(frozen=True)
 class Comparison:
-    """A mean, what it is above another (``gain``), both with intervals, and a two-sided p."""
+    """A mean and its gain over another, both with intervals, and a two-sided p of the gain."""
 
     value: float
     value_interval: Interval

@@ -100,7 +100,7 @@ def required(choice: Needed | None) -> Needed:
 
 
 class Task(Protocol):
-    """One task on one split, whose items are chosen."""
+    """One task on one split, its items chosen."""
 
     def texts(self) -> list[str]:
         """Return the texts that the cell's text tower has to encode."""
@@ -115,7 +115,7 @@ class Task(Protocol):
         ...
 
     def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
-        """Return by which text each item was scored, by item id; none where no model can tell.
+        """Return the text that scored each item, by item id; empty where it takes a model to tell.
 
         Args:
             task, metric: as in the metrics files.

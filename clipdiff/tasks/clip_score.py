@@ -168,7 +168,7 @@ class ClipScoreTask:
         return f"{self.captions[source]}\n+ {text}\n= {self.captions[target]} ({score:.2f})"
 
     def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
-        """Return each image's caption as scored; of an edit its caption and what is added to it."""
+        """Return each image's caption as scored; for an edit, the caption and the text added."""
         if not metric.startswith("edit"):
             ids = self.items.ids.tolist()
             texts = zip(ids, self.scored_texts, strict=True)

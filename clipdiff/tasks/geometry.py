@@ -66,7 +66,7 @@ class GeometryTask:
     ``cosine`` is of e_ab with t_a - t_b, ``cosine_reverse`` of the reverse text e_ba with the
     same; ``direction``: the first is the larger, chance 0.5; ``analogy``: of all class prompts but
     t_b, that nearest to t_b + e_ab is t_a, chance 1 / (C - 1). A pair of which an LLM wrote nothing
-    of use counts as such: cosines 0, direction one half, no analogy; so the pairs are the same
+    usable counts as such: cosines 0, direction one half, no analogy; so the pairs are the same
     whoever writes. Items rest on two classes, not on images: intervals are by resampling
     classes, whose ids stand in the items' image columns.
     """

@@ -82,7 +82,7 @@ class ZeroShotTask:
         ]
 
     def item_texts(self, task: str, metric: str) -> dict[int, ItemText]:
-        """Return of each image the prompt of its own class, the first of several."""
+        """Return for each image the prompt of its own class, the first of several."""
         templates = len(self.prompts) // self.classes
         labels = zip(self.items.ids.tolist(), self.labels, strict=True)
         return {

@@ -1,6 +1,6 @@
 """Does an entry keep what its room promises? For whoever writes a loss, writer, task or data set.
 
-One call in a test asks all; what is not kept is an ``AssertionError`` that says it in a sentence::
+One call in a test checks it all; a broken promise is an ``AssertionError`` that says so in words::
 
     from clipdiff.testing import check_loss
     from mypackage.smooth import SmoothL1

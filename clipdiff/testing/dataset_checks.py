@@ -23,7 +23,7 @@ def check_dataset(entry: DatasetEntry, counts: Mapping[str, int] = COUNTS) -> No
         counts: most images of each split to read.
 
     Raises:
-        AssertionError: says what is not as it has to be.
+        AssertionError: says what does not hold.
     """
     check_entry(entry)
     assert entry.trains or entry.evaluates, (

@@ -16,11 +16,11 @@ _IMPORT = "import sys, {module}; print([name for name in {heavy!r} if name in sy
 def check_entry(entry: Entry) -> None:
     """Check what holds for the settings of any entry.
 
-    They go through JSON and come back; what decides numbers and what does not are told apart; keys
-    that there are not are refused; and the module is imported without heavy libraries.
+    They go through JSON and come back; what decides numbers is told from what does not;
+    unknown keys are refused; and the module is imported without heavy libraries.
 
     Raises:
-        AssertionError: says what is not so.
+        AssertionError: says what does not hold.
     """
     _check_round_trip(entry)
     _check_unknown_keys(entry)

@@ -23,7 +23,7 @@ EXACT = 1e-9  # how far float64 may be off itself, in another order
 
 @dataclass(frozen=True)
 class LossBatch:
-    """A batch as a training makes it; two texts are equal, and belong to one group."""
+    """A batch as training makes it; two texts are equal, and belong to one group."""
 
     image_embeds: Tensor  # (M, D)
     pair_index: Tensor  # (N, 2) int64
@@ -42,7 +42,7 @@ def check_loss(entry: LossEntry, seed: int = 0) -> None:
         seed: of the batch; another one may help a loss that has a kink just there.
 
     Raises:
-        AssertionError: says what is not as it has to be.
+        AssertionError: says what does not hold.
     """
     check_entry(entry)
     assert entry.describe().strip(), "describe() is empty; the report shows it"
@@ -129,7 +129,7 @@ def _check_order(module: nn.Module, batch: LossBatch) -> None:
 
 
 def _leaves(module: nn.Module, batch: LossBatch) -> dict[str, Tensor]:
-    """Return what gradients are wanted to, by name."""
+    """Return the tensors that gradients are taken of, by name."""
     parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
     embeds = {"image_embeds": batch.image_embeds, "text_embeds": batch.text_embeds}
     return {name: each.requires_grad_() for name, each in embeds.items()} | parameters

@@ -41,7 +41,7 @@ def check_task(
         absent: names of ``measures`` that this split can't have.
 
     Raises:
-        AssertionError: says what is not as it has to be.
+        AssertionError: says what does not hold.
     """
     check_entry(entry)
     if evaluate is None:

@@ -30,7 +30,7 @@ def check_writer(entry: WriterEntry, pairs: pd.DataFrame | None = None) -> None:
         pairs: rows of ``data/pairs.parquet``, for an entry that has texts of its own.
 
     Raises:
-        AssertionError: says what is not as it has to be.
+        AssertionError: says what does not hold.
     """
     check_entry(entry)
     for fine, what in entry.findings():

@@ -57,7 +57,7 @@ def load_images(clip: LoadedClip, images: pd.DataFrame) -> Tensor:
 
 
 def open_images(images: pd.DataFrame) -> Iterator[Image.Image]:
-    """Decode the same images one by one, as RGB and in their own size.
+    """Decode the same images one by one, as RGB at their own size.
 
     Raises:
         DataError: an image is missing or unreadable; names its row and image id.

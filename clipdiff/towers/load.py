@@ -61,7 +61,7 @@ def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedCli
         device: where to put it; the GPU if there is one, else the CPU.
 
     Raises:
-        ModelError: there is no such model, the folder is none, or its weights do not fit.
+        ModelError: there is no such model, the folder holds none, or its weights do not fit.
         ConfigError: no such model is shipped.
     """
     name = clip.open_clip_name

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, tied to their settings and data, there again after a kill."""
+"""Checkpoints: whole or not at all, tied to their settings and data, found again after a kill."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ class Checkpoints:
         folder: where they lie; every rank must see it.
         identity: hash of settings and data; a checkpoint of another identity is discarded.
         train: how many are kept, and how the optimizer's state lies over the ranks: a checkpoint
-            of another partition stays for the day when that is in use again, but is not read.
+            of another partition is kept for when that is in use again, but not read.
         ranks: this process among the others.
     """
 

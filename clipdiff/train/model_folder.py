@@ -21,7 +21,7 @@ def write_model(
     state: dict[str, Tensor],
     rows: list[dict[str, Any]],
 ) -> None:
-    """Write a cell's folder; the weights come last, so where they are the rest is too.
+    """Write a cell's folder; the weights come last, so a folder that has them is complete.
 
     Args:
         folder: ``models/{llm}/{loss}/seed{seed}``.

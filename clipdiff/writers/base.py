@@ -30,10 +30,10 @@ def _shipped_if_demo(name: str) -> str:
 
 
 ModelName = Annotated[str, AfterValidator(_shipped_if_demo)]
-"""A model of ``save_pretrained``'s format: the hub's name of it, its folder, or ``demo:NAME``."""
+"""A model of ``save_pretrained``'s format: its hub name, its folder, or ``demo:NAME``."""
 
 Finding = tuple[bool, str]
-"""Whether something is as it has to be, and what it is."""
+"""Whether something is in order, and what it is."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CifarFolder(DatasetFolder):
-    """One of the two; their files and keys have other names."""
+    """One of the two; each names its own files and keys."""
 
     training_files: ClassVar[str]
     """Pattern of the files of training images."""

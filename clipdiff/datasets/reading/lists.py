@@ -9,7 +9,7 @@ def read_lines(path: Path) -> list[str]:
     """Return the lines of a text file, stripped; blank lines at the end do not count.
 
     Raises:
-        DataError: it is missing or no text.
+        DataError: it is missing or not text.
     """
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
@@ -25,7 +25,7 @@ def read_numbered(path: Path) -> dict[int, str]:
     """Return the lines ``number text`` of a file as text by number.
 
     Raises:
-        DataError: a line is not of that form, or a number stands there twice (names the row).
+        DataError: a line is not of that form, or a number occurs twice (names the row).
     """
     texts: dict[int, str] = {}
     for row, line in enumerate(read_lines(path)):
@@ -57,7 +57,7 @@ def read_flags(path: Path, images: dict[int, str]) -> dict[int, int]:
 
 
 def same_count(path: Path, got: int, what: str, expected: int) -> None:
-    """Refuse a file that has not as many rows as it must.
+    """Refuse a file that does not have as many rows as it must.
 
     Raises:
         DataError: it has more or fewer.
@@ -67,5 +67,5 @@ def same_count(path: Path, got: int, what: str, expected: int) -> None:
 
 
 def readable(name: str) -> str:
-    """Return a class name in plain words: ``apple_pie``, ``grizzly+bear``, ``a/b`` lose signs."""
+    """Return a class name in words: ``apple_pie``, ``grizzly+bear``, ``a/b`` lose their signs."""
     return " ".join(name.replace("_", " ").replace("+", " ").replace("/", " ").split())

@@ -33,7 +33,7 @@ def read_metrics(layout: Layout, cells: Sequence[Cell]) -> tuple[pd.DataFrame, l
         The columns of ``tables/metrics.csv``, and one provenance a cell.
 
     Raises:
-        DataError: a file is missing, no JSON, or not what ``evaluate`` writes.
+        DataError: a file is missing, not JSON, or not what ``evaluate`` writes.
     """
     tables, provenances = [], []
     for cell in cells:

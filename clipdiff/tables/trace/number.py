@@ -32,7 +32,7 @@ class Number:
 
 
 def find_number(layout: Layout, cell: Cell, names: Mapping[str, str]) -> Number:
-    """Find one number in a cell's metrics file, and make it again from its items.
+    """Find one number in a cell's metrics file, and recompute it from its items.
 
     Args:
         layout: where results lie.
@@ -40,7 +40,7 @@ def find_number(layout: Layout, cell: Cell, names: Mapping[str, str]) -> Number:
         names: ``split, task, metric, weights`` of the row.
 
     Raises:
-        DataError: there is no such cell or row (the nearest name is told), or a file is broken.
+        DataError: there is no such cell or row (the nearest name is given), or a file is broken.
     """
     path = layout.metrics(cell)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Which measures an evaluation has, told by its settings."""
+"""Which measures an evaluation has, according to its settings."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -37,7 +37,7 @@ class ClassTexts:
     def of(self, first: int, second: int) -> str | None:
         """Return how class ``first`` differs from ``second`` (ids); None where nothing says so.
 
-        The text is empty where an LLM was asked and gave none of use.
+        The text is empty where an LLM was asked and gave no usable one.
         """
         if self.written is not None:
             keys = [class_key(self.class_names[place]) for place in (first, second)]

@@ -35,10 +35,10 @@ class AttributePairs:
 
 
 def difference_pairs(split: Split, evaluate: Evaluate) -> list[AttributePairs]:
-    """Return the pairs of each attribute of the templates, and of the written texts if there are.
+    """Return the pairs of each attribute of the templates, and of the written texts, if any.
 
     Raises:
-        ConfigError: the templates are no templates.
+        ConfigError: the templates are missing or malformed.
         DataError: the split lacks an attribute, or images that differ.
     """
     pairs = [

@@ -18,7 +18,7 @@ Reply = TypeVar("Reply")
 
 
 class BadReplyError(Exception):
-    """A reply with status 200 that is none."""
+    """A reply of status 200 that can't be read."""
 
 
 class TooLongError(Exception):
@@ -26,7 +26,7 @@ class TooLongError(Exception):
 
 
 FAILURES = (openai.OpenAIError, BadReplyError)
-"""What :func:`ask_again` gives up with."""
+"""What :func:`ask_again` raises when it gives up."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def valid_reply() -> Iterator[None]:
 
     Raises:
         TooLongError: the server refuses the prompt for its length.
-        BadReplyError: the reply is no JSON.
+        BadReplyError: the reply is not JSON.
         openai.OpenAIError: anything else that failed.
     """
     try:

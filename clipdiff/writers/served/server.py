@@ -42,7 +42,7 @@ class LocalServer:
             withheld: environment variables that it must not see, such as API keys.
 
         Raises:
-            ModelError: the folder is none.
+            ModelError: the folder holds no model.
             GenerationError: it does not come up; the message ends with what it said.
         """
         check_folder(model)
