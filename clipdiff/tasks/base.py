@@ -130,7 +130,7 @@ class Measure:
     ``family`` heads the tables that it stands in. ``main``: the report answers its questions by
     it. ``grouped``: it is the mean over the tasks of its kind (``difference/size``, ...), which
     lie in the items file. ``independent``: items are right or wrong and no two share an image, so
-    McNemar's test fits.
+    McNemar's test fits. ``about`` explains it to the report's reader.
     """
 
     name: str
@@ -141,6 +141,7 @@ class Measure:
     main: bool = False
     grouped: bool = False
     independent: bool = False
+    about: str = ""
 
     def holds(self, task: str) -> bool:
         """Return whether a task's items are items of this measure."""

@@ -4,10 +4,7 @@ The judge scores what a cell retrieves; scoring fixed captions on fixed images w
 would give every cell the same number.
 """
 
-import logging
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -18,14 +15,12 @@ from clipdiff.settings import Compute, Evaluate, Positive, Section
 from clipdiff.tasks.base import ItemText, Measure, TaskEntry, Validation, View
 from clipdiff.tasks.measuring.metrics import Items, Metric
 from clipdiff.tasks.measuring.splits import Split
-from clipdiff.tasks.texts.attributes import NO_TEMPLATES, coded_attributes, load_templates
-from clipdiff.tasks.texts.difference_pairs import questions_about_pairs, read_pair_differences
+from clipdiff.tasks.texts.difference_pairs import questions_about_pairs
+from clipdiff.tasks.texts.edits import choose_edits, image_seeds
 from clipdiff.tasks.texts.evaluation_questions import EvaluationQuestion
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-log = logging.getLogger(__name__)
 
 TASK = "clip_score"
 WEIGHT = 2.5
@@ -60,11 +55,42 @@ class ClipScore(TaskEntry):
     task: ClassVar[str] = TASK
     text_tables: ClassVar[frozenset[str]] = frozenset({"pair_differences"})
     measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("retrieval", TASK, "retrieval", "CLIP-Score (retrieval)", "CLIP-Score", main=True),
-        Measure("retrieval_ref", TASK, "retrieval_ref", "RefCLIPScore (retrieval)", "CLIP-Score"),
-        Measure("edit", TASK, "edit", "CLIP-Score (edit)", "CLIP-Score of edits", main=True),
         Measure(
-            "edit_unclip", TASK, "edit_unclip", "CLIP-Score (edit by unCLIP)", "CLIP-Score of edits"
+            "retrieval",
+            TASK,
+            "retrieval",
+            "CLIP-Score (retrieval)",
+            "CLIP-Score",
+            main=True,
+            about="The cell finds an image for every caption; a frozen CLIP judges caption and "
+            "image by 2.5 max(cos, 0). Higher is better.",
+        ),
+        Measure(
+            "retrieval_ref",
+            TASK,
+            "retrieval_ref",
+            "RefCLIPScore (retrieval)",
+            "CLIP-Score",
+            about="The harmonic mean of that score and of the cosine of the caption with the "
+            "image's own.",
+        ),
+        Measure(
+            "edit",
+            TASK,
+            "edit",
+            "CLIP-Score (edit)",
+            "CLIP-Score of edits",
+            main=True,
+            about="A caption plus the text of a difference finds an image; the judge compares "
+            "it with the caption of the true target.",
+        ),
+        Measure(
+            "edit_unclip",
+            TASK,
+            "edit_unclip",
+            "CLIP-Score (edit by unCLIP)",
+            "CLIP-Score of edits",
+            about="The same, of an image that unCLIP makes, not of one that is found.",
         ),
     )
 
@@ -218,76 +244,6 @@ def ref_clip_score(
 def retrieve(queries: "Tensor", image_embeds: "Tensor") -> "Tensor":
     """Return (N,) int64: the row of the image (n, D) nearest to each query (N, D)."""
     return (queries @ image_embeds.T).argmax(1)
-
-
-def choose_edits(split: Split, evaluate: Evaluate, edits: int) -> tuple[np.ndarray, list[str]]:
-    """Choose edits: pairs of a source and a target, and the text that leads from one to the other.
-
-    They are those of ``evaluate.pair_differences`` where there are no templates. Else the
-    attributes take turns: the target differs from its source in one of them, and in as few others
-    as the split's images allow.
-
-    Args:
-        split: its images.
-        evaluate: templates, or the path of a table of texts; and the seed.
-        edits: most edits.
-
-    Returns:
-        Rows (N, 2) int64 of sources and targets in the split, and N texts that say how the
-        target ("the first") differs from the source ("the second"); none for a split without
-        attributes and written texts.
-    """
-    if evaluate.templates == NO_TEMPLATES and evaluate.pair_differences:
-        return _written_edits(split, evaluate, Path(evaluate.pair_differences), edits)
-    templates = load_templates(evaluate.templates).values()
-    if not any(split.attributes) and all(each.classes is None for each in templates):
-        log.warning("%s: no attributes, so there is no edit CLIP-Score", split.where)
-        return np.empty((0, 2), dtype=np.int64), []
-    attributes = list(coded_attributes(evaluate.templates, split).values())
-    codes = np.array([coded.codes for coded in attributes])  # (A, n)
-    rng = _generator(split, evaluate)
-    rounds = -(-edits // len(split.rows))
-    sources = np.concatenate([rng.permutation(len(split.rows)) for _ in range(rounds)])
-    pairs, texts = [], []
-    for turn, source in enumerate(sources[:edits]):
-        differ = _differing(codes, source)  # (A, n)
-        counts = np.where(differ[turn % len(codes)], differ.sum(0), len(codes) + 1)
-        if counts.min() > len(codes):
-            continue
-        target = rng.choice(np.flatnonzero(counts == counts.min()))
-        changes = [coded for coded, row in zip(attributes, differ, strict=True) if row[target]]
-        pairs.append((source, target))
-        texts.append(" ".join(coded.describe(target, source) for coded in changes))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2), texts
-
-
-def _written_edits(
-    split: Split, evaluate: Evaluate, path: Path, edits: int
-) -> tuple[np.ndarray, list[str]]:
-    texts = read_pair_differences(path, split)
-    pairs = _generator(split, evaluate).permutation(sorted(texts))[:edits]
-    targets, sources = pairs.T
-    return np.stack([sources, targets], axis=1), [texts[i, j] for i, j in pairs.tolist()]
-
-
-def _generator(split: Split, evaluate: Evaluate) -> np.random.Generator:
-    stream = [evaluate.seed % 2**32, zlib.crc32(split.name.encode()), zlib.crc32(b"edit")]
-    return np.random.default_rng(stream)
-
-
-def image_seeds(split: str, count: int, seed: int) -> list[int]:
-    """Return a random seed for the image of each edit: every cell's are the same."""
-    stream = [seed % 2**32, zlib.crc32(split.encode()), zlib.crc32(b"unclip")]
-    return [
-        int(np.random.SeedSequence([*stream, item]).generate_state(1, np.uint64)[0])
-        for item in range(count)
-    ]
-
-
-def _differing(codes: np.ndarray, source: int) -> np.ndarray:
-    """Return (A, n) bool: where an image has another value than the source, as far as is told."""
-    own = codes[:, source, None]
-    return (codes != own) & ~np.isnan(codes) & ~np.isnan(own)
 
 
 def _array(scores: "Tensor") -> np.ndarray:

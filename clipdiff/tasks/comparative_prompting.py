@@ -49,9 +49,17 @@ class ComparativePrompting(TaskEntry):
             "Comparative prompting",
             main=True,
             independent=True,
+            about="Zero-shot acc1 with class prompts that texts “class a versus class b” have "
+            "moved.",
         ),
         Measure(
-            "comparative_gain", TASK, "gain", "Gain over plain prompts", "Comparative prompting"
+            "comparative_gain",
+            TASK,
+            "gain",
+            "Gain over plain prompts",
+            "Comparative prompting",
+            about="The same, less the accuracy with the plain prompts of the same model; so the "
+            "pretrained CLIP has one, too.",
         ),
     )
 

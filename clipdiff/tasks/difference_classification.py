@@ -42,6 +42,10 @@ class DifferenceClassification(TaskEntry):
             "Accuracy",
             main=True,
             grouped=True,
+            about="A pair differs in a known attribute, and a text states it. Right if the "
+            "product of its embedding with the difference of the two image embeddings is "
+            "above 0; chance is 0.5. The mean over the attributes is shown. Pairs are "
+            "asked in both orders, so a model blind to the direction gets exactly 0.5.",
         ),
     )
 

@@ -33,8 +33,23 @@ class Geometry(TaskEntry):
     asks_by: ClassVar[frozenset[str]] = frozenset({"class_pairs"})
     items_are_classes: ClassVar[bool] = True
     measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("direction", TASK, "direction", "Direction of class texts", "Geometry"),
-        Measure("analogy", TASK, "analogy", "Analogy of class texts", "Geometry"),
+        Measure(
+            "direction",
+            TASK,
+            "direction",
+            "Direction of class texts",
+            "Geometry",
+            about="Whether the text of how class a differs from b lies nearer to the difference "
+            "of their prompts than the reverse text does; chance is 0.5.",
+        ),
+        Measure(
+            "analogy",
+            TASK,
+            "analogy",
+            "Analogy of class texts",
+            "Geometry",
+            about="Whether b's prompt plus that text is nearest to a's prompt.",
+        ),
     )
 
     kind: Literal["geometry"] = "geometry"

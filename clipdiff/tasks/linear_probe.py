@@ -33,7 +33,15 @@ class LinearProbe(TaskEntry):
     needs_trained_images: ClassVar[bool] = True
     without_text: ClassVar[str] = "a regression on image embeddings reads no text"
     measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("probe", TASK, "acc1", "Linear probe acc1", "Linear probe"),
+        Measure(
+            "probe",
+            TASK,
+            "acc1",
+            "Linear probe acc1",
+            "Linear probe",
+            about="Logistic regressions on a few images a class, where the image tower was "
+            "trained.",
+        ),
     )
 
     kind: Literal["linear_probe"] = "linear_probe"

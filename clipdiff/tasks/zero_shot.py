@@ -21,7 +21,15 @@ class ZeroShot(TaskEntry):
     task: ClassVar[str] = TASK
     measures: ClassVar[tuple[Measure, ...]] = (
         Measure(
-            "zero_shot", TASK, "acc1", "Zero-shot acc1", "Accuracy", main=True, independent=True
+            "zero_shot",
+            TASK,
+            "acc1",
+            "Zero-shot acc1",
+            "Accuracy",
+            main=True,
+            independent=True,
+            about="The share of images whose own class name, in a prompt, is the nearest of all "
+            "class names.",
         ),
     )
 

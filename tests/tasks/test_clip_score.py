@@ -10,11 +10,11 @@ from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_s
 from clipdiff.tasks.base import TextEmbeds, View
 from clipdiff.tasks.clip_score import (
     ClipScore,
-    choose_edits,
     clip_score,
     ref_clip_score,
     retrieve,
 )
+from clipdiff.tasks.texts.edits import choose_edits
 
 
 def values(metrics):

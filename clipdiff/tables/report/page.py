@@ -27,6 +27,7 @@ from clipdiff.tables.reading.job_costs import summed
 from clipdiff.tables.scope import measures_of, reported_splits
 from clipdiff.tables.summary.arms import best_arm, select, weight_kinds
 from clipdiff.tables.summary.markup import p_text
+from clipdiff.tasks.base import Measure
 
 MOST_COLUMNS = 4  # measures in one table of the page
 OPENED = 3  # more tables than these are folded away
@@ -69,8 +70,7 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
             splits=reported_splits(settings.evaluate),
             tables=summary_tables(settings, evidence.summary),
             opened=OPENED,
-            tasks=set(evidence.summary["task"]),
-            metrics=set(evidence.summary["metric"]),
+            measures=explained_measures(settings, evidence.summary),
             figures={
                 name: inline_svg((figures / f"{name}.svg").read_text(), name)
                 for name in figure_names(settings)
@@ -123,6 +123,13 @@ def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict
                 }
             )
     return tables
+
+
+def explained_measures(settings: GatherSettings, summary: pd.DataFrame) -> list[Measure]:
+    """Return the measures in the summary that have something to tell the reader."""
+    names = set(zip(summary["task"], summary["metric"], strict=True))
+    measures = measures_of(settings)
+    return [each for each in measures if each.about and (each.task, each.metric) in names]
 
 
 def _rows_of_arms(parts: dict[str, pd.DataFrame]) -> list[dict[Hashable, Any]]:

@@ -20,8 +20,9 @@ from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
 from clipdiff.evaluate.unclip import Painter, expected_norm, load_pipeline
 from clipdiff.settings import Clip
 from clipdiff.tasks.base import TextEmbeds, View
-from clipdiff.tasks.clip_score import ClipScore, Unclip, clip_score, image_seeds
+from clipdiff.tasks.clip_score import ClipScore, Unclip, clip_score
 from clipdiff.tasks.measuring.metrics import metric_row
+from clipdiff.tasks.texts.edits import image_seeds
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
