@@ -45,12 +45,12 @@ def settings_of(stage):
     cut = getattr(stages, f"{stage}_settings")
 
     def settings(wc):
-        told = []
+        names = []
         if "seed" in wc.keys():
-            told = [Cell.of(wc.llm, wc.loss, wc.seed)]
+            names = [Cell.of(wc.llm, wc.loss, wc.seed)]
         elif "llm" in wc.keys():
-            told = [Row.parse(wc.llm)]
-        return json.dumps(cut(CONFIG, *told).result())
+            names = [Row.parse(wc.llm)]
+        return json.dumps(cut(CONFIG, *names).result())
 
     return settings
 
@@ -86,7 +86,7 @@ def model_weights(wc):
 def written_texts(wc):
     """Return the tables of texts that a row is evaluated with: LLMs' of this run, or a user's."""
     row, tasks = Row.parse(wc.llm), entries.task_entries(CONFIG)
-    told = (tasks, entries.text_llm(CONFIG, row), entries.writer(CONFIG), RESULTS)
+    sources = (tasks, entries.text_llm(CONFIG, row), entries.writer(CONFIG), RESULTS)
     sections = [CONFIG.evaluate.for_split(split) for split in CONFIG.evaluate.splits]
-    tables = [text_table_paths(section, *told).values() for section in sections]
+    tables = [text_table_paths(section, *sources).values() for section in sections]
     return sorted({str(path) for paths in tables for path in paths})

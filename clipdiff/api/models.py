@@ -133,23 +133,23 @@ def load_model(
         ConfigError: the weights are none of these, or the name is no cell.
         DataError, ModelError: there is no such model, or it can't be loaded.
     """
-    share, meant = _share(weights), _meant(cell_or_folder)
-    if isinstance(meant, str):
+    share, target = _share(weights), _target(cell_or_folder)
+    if isinstance(target, str):
         if share not in (0, 1):
-            raise ConfigError(f"weights: got '{weights}', but {meant} is not finetuned here")
-        return Model(meant, load_clip(_clip(meant, pretrained), device))
+            raise ConfigError(f"weights: got '{weights}', but {target} is not finetuned here")
+        return Model(target, load_clip(_clip(target, pretrained), device))
     if pretrained is not None:
-        raise ConfigError(f"pretrained: has no effect on {meant}; remove it")
-    if isinstance(meant, Path):
-        return _finetuned(meant, str(meant), share, device)
+        raise ConfigError(f"pretrained: has no effect on {target}; remove it")
+    if isinstance(target, Path):
+        return _finetuned(target, str(target), share, device)
     layout = results.layout if isinstance(results, Results) else Layout(Path(results))
-    if meant.is_pretrained:
+    if target.is_pretrained:
         if share not in (0, 1):
-            raise ConfigError(f"weights: got '{weights}', but {meant} is not finetuned")
-        return Model(str(meant), load_clip(_evaluated_clip(layout), device))
-    if not layout.weights(meant).is_file():
-        raise _no_model(meant, layout)
-    return _finetuned(layout.model(meant), str(meant), share, device)
+            raise ConfigError(f"weights: got '{weights}', but {target} is not finetuned")
+        return Model(str(target), load_clip(_evaluated_clip(layout), device))
+    if not layout.weights(target).is_file():
+        raise _no_model(target, layout)
+    return _finetuned(layout.model(target), str(target), share, device)
 
 
 def _share(weights: str) -> float:
@@ -167,7 +167,7 @@ def _share(weights: str) -> float:
     return share
 
 
-def _meant(name: Cell | Path | str) -> Cell | Path | str:
+def _target(name: Cell | Path | str) -> Cell | Path | str:
     """Return the cell, the folder or open_clip's name of a model that an argument stands for."""
     if isinstance(name, Cell | Path):
         return name

@@ -76,8 +76,8 @@ def stage_settings(
     if settings is None:
         return cut(load_config(*config))
     try:
-        told = kind.model_validate_json(settings)
-        return told.with_compute(json.loads(compute)) if compute else told
+        stage = kind.model_validate_json(settings)
+        return stage.with_compute(json.loads(compute)) if compute else stage
     except ValueError as error:  # pydantic's and json's derive from it
         raise ConfigError(f"--settings, --compute: {error}") from error
 

@@ -23,30 +23,30 @@ def command(
     def cut(whole: Config) -> TrainSettings:
         return train_settings(whole, o.parse_cell(cell))
 
-    told = o.stage_settings(TrainSettings, settings, compute, config, cut)
-    os.environ["OMP_NUM_THREADS"] = str(told.train.threads)
+    stage = o.stage_settings(TrainSettings, settings, compute, config, cut)
+    os.environ["OMP_NUM_THREADS"] = str(stage.train.threads)
     layout = o.layout(results, config)
     if "WORLD_SIZE" not in os.environ:
-        _start_ranks(told, o.compute_json(compute, settings, config), layout.root)
+        _start_ranks(stage, o.compute_json(compute, settings, config), layout.root)
     from clipdiff.train.run import train
 
     train(
-        told,
+        stage,
         captions=layout.captions,
         embeds=layout.image_embeds,
-        differences=layout.differences(told.cell.row),
-        output=layout.model(told.cell),
-        checkpoints=layout.checkpoints(told.cell),
+        differences=layout.differences(stage.cell.row),
+        output=layout.model(stage.cell),
+        checkpoints=layout.checkpoints(stage.cell),
     )
 
 
-def _start_ranks(told: TrainSettings, compute: str, results: Path) -> None:
+def _start_ranks(stage: TrainSettings, compute: str, results: Path) -> None:
     """Become torchrun if there are several ranks; over several nodes, one of its agents.
 
     Raises:
         ConfigError: the ranks don't divide by the nodes.
     """
-    nodes, ranks = Nodes.of_step(), told.train.ranks
+    nodes, ranks = Nodes.of_step(), stage.train.ranks
     where = ["--standalone", f"--nproc-per-node={ranks}"]
     if nodes is not None:
         where = [f"--nnodes={nodes.count}", f"--node-rank={nodes.index}"]
@@ -58,5 +58,5 @@ def _start_ranks(told: TrainSettings, compute: str, results: Path) -> None:
     # a scheduler's warning has to reach the ranks, which save and leave
     launch += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     launch += ["-m", "clipdiff.cli", "train", "--results", str(results)]
-    launch += ["--settings", json.dumps(told.result()), "--compute", compute]
+    launch += ["--settings", json.dumps(stage.result()), "--compute", compute]
     os.execv(sys.executable, launch)  # signals reach torchrun, with no process between

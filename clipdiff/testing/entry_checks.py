@@ -31,11 +31,11 @@ def _check_round_trip(entry: Entry) -> None:
     name = type(entry).__name__
     result, compute = entry.result(), entry.compute()
     try:
-        told = json.loads(json.dumps([result, compute]))
+        parts = json.loads(json.dumps([result, compute]))
     except TypeError as error:
         raise AssertionError(f"the settings of {name} are no JSON: {error}") from error
     try:
-        again = type(entry).model_validate(told[0]).computed_by(told[1])
+        again = type(entry).model_validate(parts[0]).computed_by(parts[1])
     except ValidationError as error:
         raise AssertionError(
             f"{name} refuses its own settings when they come back as JSON: {error}"

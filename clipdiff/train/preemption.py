@@ -72,8 +72,8 @@ class Preemption:
             return reason
         if not synchronise:
             return 0
-        told = torch.tensor([reason], device=self.device)
-        return int(self.ranks.all_reduce(told, "max"))
+        signal = torch.tensor([reason], device=self.device)
+        return int(self.ranks.all_reduce(signal, "max"))
 
     def leave(self, reason: int, step: int) -> None:
         """Exit, to be started again.
