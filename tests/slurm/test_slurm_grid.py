@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
-from clipdiff.tables.costs import job_costs
 from login_node import Login
 from one_machine import Cluster
+
+from clipdiff.tables.reading.job_costs import job_costs
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +16,7 @@ def grid(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Login:
     folder = tmp_path_factory.mktemp("grid")
     preset = tmp_path_factory.mktemp("presets") / "hinge.yaml"
     preset.write_text("losses: [hinge]\n")
-    login = Login.clone(folder, preset)
+    login = Login(folder, preset)
     login.finish(login.start())
     return login
 
