@@ -16,6 +16,7 @@ LINKED = (
     "envs",
 )  # fmt: skip
 TINY = "config/tiny.yaml"
+LOCAL = ("--profile", "profiles/local")
 
 
 class Checkout:
@@ -40,15 +41,9 @@ class Checkout:
         files = ["--configfile", "config.yaml", TINY, *self.presets, *presets]
         return [str(each) for each in (*arguments, *files)]
 
-    def snakemake(
-        self,
-        *arguments: str | Path,
-        presets: tuple[Path, ...] = (),
-        profile: str = "profiles/local",
-    ) -> str:
+    def snakemake(self, *arguments: str | Path, presets: tuple[Path, ...] = ()) -> str:
         """Run the workflow to its success; return what it said."""
-        command = [BIN / "snakemake", "--profile", profile]
-        command += self.arguments(*arguments, presets=presets)
+        command = [BIN / "snakemake", *LOCAL, *self.arguments(*arguments, presets=presets)]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True
         )
@@ -59,7 +54,7 @@ class Checkout:
     def plan(self, *arguments: str | Path, presets: tuple[Path, ...] = ()) -> dict[str, int]:
         """Return the jobs that the workflow would run, by rule; nothing if there are none."""
         own = self.arguments(*arguments, presets=presets)
-        return planned(dry_run(self.folder, "--profile", "profiles/local", *own))
+        return planned(dry_run(self.folder, *LOCAL, *own))
 
 
 def dry_run(folder: Path, *arguments: str | Path, fails: bool = False) -> str:

@@ -190,7 +190,7 @@ def test_a_task_reads_the_tables_of_its_own(values: dict) -> None:
     }
     assert set(read("comparative_prompting")) == set(texts)
     pairs = read("difference_classification")
-    assert pairs == {"pair_differences": texts_of("t5", "pair_differences")}
+    assert pairs == {"pair_differences": Path("r/evaluation_texts/t5/pair_differences.parquet")}
 
 
 def test_missing_section_and_unreadable_file(values: dict, tmp_path: Path) -> None:
