@@ -1,9 +1,13 @@
 """Folders that look like fresh clones, with results of their own, and the workflow run in them."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -12,6 +16,7 @@ LINKED = (
     "envs",
 )  # fmt: skip
 TINY = "config/tiny.yaml"
+LOCAL = ("--profile", "profiles/local")
 
 
 class Checkout:
@@ -31,21 +36,48 @@ class Checkout:
             if not (folder / name).is_symlink():
                 (folder / name).symlink_to(ROOT / name)
 
-    def snakemake(
-        self,
-        *arguments: str | Path,
-        presets: tuple[Path, ...] = (),
-        profile: str = "profiles/local",
-    ) -> str:
+    def arguments(self, *arguments: str | Path, presets: tuple[Path, ...] = ()) -> list[str]:
+        """Return what Snakemake is told, but for its profile."""
+        files = ["--configfile", "config.yaml", TINY, *self.presets, *presets]
+        return [str(each) for each in (*arguments, *files)]
+
+    def snakemake(self, *arguments: str | Path, presets: tuple[Path, ...] = ()) -> str:
         """Run the workflow to its success; return what it said."""
-        command = [BIN / "snakemake", "--profile", profile, *arguments]
-        command += ["--configfile", "config.yaml", TINY, *self.presets, *presets]
+        command = [BIN / "snakemake", *LOCAL, *self.arguments(*arguments, presets=presets)]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True
         )
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-6000:]
         return said
+
+    def plan(self, *arguments: str | Path, presets: tuple[Path, ...] = ()) -> dict[str, int]:
+        """Return the jobs that the workflow would run, by rule; nothing if there are none."""
+        own = self.arguments(*arguments, presets=presets)
+        return planned(dry_run(self.folder, *LOCAL, *own))
+
+
+def dry_run(folder: Path, *arguments: str | Path, fails: bool = False) -> str:
+    """Dry-run Snakemake in this process, which saves its start; return what it said.
+
+    Args:
+        folder: where it is called.
+        arguments: of its command line.
+        fails: it has to end with an error, and not without one.
+    """
+    from snakemake.cli import main
+
+    told = ["--dry-run", "--quiet", "rules", *map(str, arguments)]
+    said = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+        pytest.raises(SystemExit) as end,
+    ):
+        main(told)
+    assert bool(end.value.code) == fails, said.getvalue()[-3000:]
+    return said.getvalue()
 
 
 def planned(said: str) -> dict[str, int]:

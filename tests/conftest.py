@@ -21,17 +21,28 @@ ONE_WORKER = ("tests/slurm/",)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each worker of ``-n`` its next test when it has ended one, those of a folder together.
+    """Give each worker of ``-n`` its next file when it has ended one, as fixtures are a file's.
 
     (The marks of ``--dist loadgroup`` do nothing in pytest 9.2 with pytest-xdist 3.8.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFolder(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((each for each in ONE_WORKER if nodeid.startswith(each)), nodeid)
+            return next(
+                (each for each in ONE_WORKER if nodeid.startswith(each)), nodeid.partition("::")[0]
+            )
 
-    return ByFolder(config, log) if config.getvalue("dist") == "load" else None
+    config.option.loadscopereorder = False  # by number of tests: the slow come first instead
+    return ByFile(config, log) if config.getvalue("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several workers begin with what takes longest, so that they end together."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.nodeid.startswith(ONE_WORKER), item.path not in slow))
 
 
 @pytest.fixture(autouse=True)

@@ -32,8 +32,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
         "llms: [bert]\nlosses: [contrastive]\ncontrols: {rows: []}\n"
         "train: {epochs: 80, checkpoint_every: 10}\n"
     )
-    login = Login.clone(folder, preset)
-    login.run(WEIGHTS, profile="profiles/local")
+    login = Login(folder, preset)
+    login.snakemake(WEIGHTS)
     return login
 
 

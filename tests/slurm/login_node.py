@@ -1,20 +1,13 @@
 """Folders that look like fresh clones on the cluster's login node, and what a user does there."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+from checkout import BIN, Checkout
 from one_machine import said, wait_for
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-LINKED = (
-    "Snakefile", "config.yaml", "config", "rules", "profiles", "slurm", "clipdiff", "kernels",
-    "envs",
-)  # fmt: skip
 QUICK = [  # the profile's own values are meant for queues of hours
     "--slurm-init-seconds-before-status-checks=1", "--latency-wait=10", "--jobs=4",
 ]  # fmt: skip
@@ -22,33 +15,24 @@ CELL = "bert/contrastive/seed0"
 WEIGHTS = f"results/models/{CELL}/open_clip_model.safetensors"
 
 
-class Login:
-    """A checkout with results of its own, and what a user does in it."""
+class Login(Checkout):
+    """A checkout of its own, and what a user does in it.
+
+    Args:
+        folder: where; made if it is not there.
+        presets: merged over the tiny preset in every run.
+    """
 
     def __init__(self, folder: Path, *presets: Path):
-        self.folder, self.presets = folder, presets
+        super().__init__(folder, *presets)
         self.started: list[subprocess.Popen] = []
-        self.environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-
-    @classmethod
-    def clone(cls, folder: Path, *presets: Path) -> "Login":
-        """Make one with nothing in it yet."""
-        folder.mkdir(exist_ok=True)
-        for name in LINKED:
-            (folder / name).symlink_to(ROOT / name)
-        return cls(folder, *presets)
-
-    def command(self, *arguments: str, profile: str = "slurm") -> list[str | Path]:
-        """Return Snakemake's command line."""
-        quick = [] if profile == "profiles/local" else QUICK
-        files = ["--configfile", "config.yaml", "config/tiny.yaml", *self.presets]
-        return [BIN / "snakemake", "--profile", profile, *quick, *arguments, *files]
 
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen:
         """Start Snakemake on the cluster; what it says is appended to a file."""
+        # a shell's background jobs ignore Ctrl-C, and so would all that the tests start in one
+        command = ["env", "--default-signal=INT", BIN / "snakemake", "--profile", profile]
+        command += self.arguments(*QUICK, *arguments)
         with open(self.folder / "said", "a") as out:
-            # a shell's background jobs ignore Ctrl-C, and so would all that the tests start in one
-            command = ["env", "--default-signal=INT", *self.command(*arguments, profile=profile)]
             process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment,
                 stdout=out, stderr=out, start_new_session=True,
@@ -60,15 +44,6 @@ class Login:
         """Wait for a started Snakemake's success; return what it said."""
         assert process.wait(timeout=600) == 0, self.said()[-6000:]
         return self.said()
-
-    def run(self, *arguments: str, profile: str = "slurm") -> str:
-        """Run Snakemake to its success; return what it said."""
-        command = self.command(*arguments, profile=profile)
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-        return done.stdout + done.stderr
 
     def said(self) -> str:
         """Return what started Snakemakes said."""

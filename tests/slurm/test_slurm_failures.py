@@ -5,7 +5,8 @@ import signal
 
 import psutil
 import pytest
-from login_node import BIN, WEIGHTS, Login
+from checkout import BIN
+from login_node import WEIGHTS, Login
 from one_machine import Cluster, said, wait_for
 
 pytestmark = pytest.mark.slow
@@ -13,12 +14,12 @@ pytestmark = pytest.mark.slow
 
 def processes(verb: str) -> list[psutil.Process]:
     """Return the running ``clipdiff VERB`` processes."""
-    found = []
+    running = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if len(words) > 2 and words[1].endswith("clipdiff") and words[2] == verb:
-            found.append(process)
-    return found
+            running.append(process)
+    return running
 
 
 def now(job: str) -> None:
@@ -124,7 +125,7 @@ def test_a_killed_snakemake_leaves_a_job_and_the_next_one_waits_for_it(login, pr
     training.suspend()  # so that the two meet
     running.kill()
     running.wait()
-    login.run("--unlock")
+    login.snakemake("--unlock")
     running = login.start(WEIGHTS)
     wait_for("the next job", lambda: "another job works here" in login.train_log(), 120)
     training.resume()

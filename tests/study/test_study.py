@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import BIN, ROOT, planned
+from checkout import ROOT, dry_run, planned
+from command_line import clipdiff
 
 from clipdiff import __version__, workflow
 from clipdiff.config import load_config, stages
@@ -31,10 +32,7 @@ FILES = {
 
 def plan(folder: Path, *arguments: str | Path, profile: str = "profiles/local") -> dict[str, int]:
     """Return the jobs that Snakemake plans in a study, by rule."""
-    command = [BIN / "snakemake", "-n", "--profile", profile, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return planned(done.stdout + done.stderr)
+    return planned(dry_run(folder, "--profile", profile, *arguments))
 
 
 @pytest.fixture
@@ -160,14 +158,6 @@ def test_check_explains_what_a_study_lacks(
     again = clipdiff("init", folder, "--preset", preset)
     assert again.returncode == 1
     assert "overwrites nothing" in again.stderr
-
-
-def clipdiff(
-    *arguments: str | Path, folder: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    command = [sys.executable, "-m", "clipdiff.cli", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 def test_pip_fills_in_what_the_conda_environment_installs(tmp_path: Path) -> None:

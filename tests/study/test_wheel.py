@@ -12,7 +12,7 @@ PRESET = """
 llms: [bert]
 losses: [hinge]
 seeds: [0]
-controls: {rows: [shuffled], llm: bert, seeds: [0]}
+controls: {rows: [], llm: bert}
 data: {train_images: 40, validation_images: 60, test_images: 40, pairs: 64}
 train: {batch: 32, epochs: 1}
 evaluate:
@@ -75,5 +75,5 @@ def test_a_study_runs_to_its_report_with_the_wheel_alone(
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     folder = tmp_path / "mystudy"
     assert (folder / "results/report.html").is_file()
-    assert "shuffled-bert" in (folder / "results/tables/metrics.csv").read_text()
+    assert "bert,hinge" in (folder / "results/tables/metrics.csv").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"part.yaml", "mystudy"}
