@@ -61,12 +61,18 @@ class Registry(Generic[AnyEntry]):
             for module in pkgutil.iter_modules(own.__path__)
             if not module.ispkg and module.name != "base"
         }
-        return modules | {point.name: point.value for point in entry_points(group=self.room)}
+        others = {point.name: point.value for point in entry_points(group=self.room)}
+        return others | modules  # a kind of the package keeps its name
 
     @property
     def kinds(self) -> list[str]:
         """Names of all kinds that are installed."""
         return sorted(self.modules)
+
+    @property
+    def own_kinds(self) -> list[str]:
+        """Names of the kinds that the package has itself."""
+        return [kind for kind in self.kinds if self.modules[kind].startswith(f"{self.room}.")]
 
     def of(self, kind: str) -> type[AnyEntry]:
         """Return the entry class of a kind.
@@ -84,9 +90,12 @@ class Registry(Generic[AnyEntry]):
         try:
             loaded = import_module(module)
             entry = getattr(loaded, name) if name else self._only_entry(vars(loaded), module)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"'{kind}' can't be imported: {error}") from error
-        if not (isinstance(entry, type) and issubclass(entry, self.base)):
+        except Exception as error:  # a module of others may raise whatever it likes
+            why = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"'{kind}' can't be imported ({why})") from error
+        shared = f"{self.room}.base"  # what entries have in common is none
+        is_entry = isinstance(entry, type) and issubclass(entry, self.base)
+        if not is_entry or entry.__module__ == shared:
             raise ConfigError(f"'{kind}' is no {self.base.__name__}; see clipdiff.testing")
         return entry
 
@@ -143,12 +152,9 @@ class Entries:
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        kinds = [kind for kind in self.registry.kinds if self._is_own(kind)]
-        schemas = [handler(self.registry.of(kind).__pydantic_core_schema__) for kind in kinds]
+        kinds = map(self.registry.of, self.registry.own_kinds)
+        schemas = [handler(kind.__pydantic_core_schema__) for kind in kinds]
         return {"oneOf": schemas, "discriminator": {"propertyName": "kind"}}
-
-    def _is_own(self, kind: str) -> bool:
-        return self.registry.modules[kind].startswith(f"{self.registry.room}.")
 
     def _validate(self, value: Any) -> Entry:
         if isinstance(value, self.registry.base):

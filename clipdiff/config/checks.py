@@ -185,17 +185,48 @@ def _source_fault(source: str, error: Exception) -> str:
     return f"data.{key}: missing; expected the {described}"
 
 
+def _repeat_faults(config: Config) -> Iterator[str]:
+    controls, section = config.controls, config.evaluate
+    lists: dict[str, list[Any]] = {
+        "seeds": config.seeds,
+        "controls.rows": controls.rows,
+        "controls.seeds": controls.seeds,
+        "evaluate.tasks": section.tasks,
+        "evaluate.splits": section.splits,
+        "evaluate.wise_alphas": section.wise_alphas,
+    }
+    for key, values in lists.items():
+        if len(set(values)) != len(values):
+            yield f"{key}: got {values}, expected each once"
+
+
+def _effect_faults(config: Config) -> Iterator[str]:
+    """Yield settings that change nothing as the others are."""
+    section, generate = config.evaluate, config.generate
+    for split in section.per_split.keys() - set(section.splits):
+        hint = did_you_mean(split, section.splits)
+        yield (
+            f"evaluate.per_split.{split}: has no effect, as evaluate.splits does not name it{hint}"
+        )
+    if generate.temperature == 0 and generate.top_p != 1:
+        yield f"generate.top_p: got {generate.top_p}, which has no effect with temperature: 0"
+    for name in config.data.evaluation:
+        if f"{name}_validation" in config.data.evaluation:
+            yield (
+                f"data.evaluation.{name}_validation: '{name}' has a split of that name; rename the "
+                "entry and say its kind"
+            )
+
+
 def consistency_faults(config: Config) -> list[str]:
     """Return every fault between the sections of a valid configuration."""
     faults = [*_reuse_faults(config)]
     if not faults:  # who is asked is clear
         faults += [*_control_faults(config), *_writer_faults(config)]
     faults += [*_name_faults(config), *_train_faults(config), *_schedule_faults(config)]
-    faults += [*_data_faults(config)]
+    faults += [*_data_faults(config), *_repeat_faults(config), *_effect_faults(config)]
     task_faults = [*_task_faults(config)]
     faults += task_faults or [*_kind_faults(config)]
-    if len(set(config.seeds)) != len(config.seeds):
-        faults.append(f"seeds: got {config.seeds}, expected each seed once")
     if 1.0 not in config.evaluate.wise_alphas:
         faults.append("evaluate.wise_alphas: expected 1.0 (the finetuned weights) among them")
     return faults

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from clipdiff.config.model import Config, Controls
+from clipdiff.errors import ConfigError, did_you_mean
 from clipdiff.grid import PRETRAINED, Cell, Control, Row
 from clipdiff.settings import Filter, Train
 from clipdiff.tasks.base import TASKS, TaskEntry
@@ -61,6 +62,33 @@ def trained_cells(config: Axes) -> list[Cell]:
 def all_cells(config: Axes) -> list[Cell]:
     """Return every cell that is evaluated, the pretrained CLIP first."""
     return [PRETRAINED, *trained_cells(config)]
+
+
+def check_cell(config: Config, cell: Cell, trains: bool) -> None:
+    """Refuse a cell that a configuration can't make.
+
+    Args:
+        config: whose entries its names are.
+        cell: one of any row, loss and seed, on the grid or not.
+        trains: whether it is to be trained, which the pretrained CLIP is not.
+
+    Raises:
+        ConfigError: it has a name that is no entry, or no seed.
+    """
+    if cell.is_pretrained:
+        if trains:
+            raise ConfigError("--cell: got 'pretrained', which is not trained; name another cell")
+        return
+    llms, losses = list(config.llm_definitions), list(config.loss_definitions)
+    for what, name, entries in (("LLM", cell.row.llm, llms), ("loss", cell.loss, losses)):
+        if name and name not in entries:
+            hint = did_you_mean(name, entries)
+            raise ConfigError(
+                f"--cell: got '{cell}', and no {what} is called '{name}'; allowed: "
+                f"{', '.join(entries)}{hint}"
+            )
+    if not cell.seed.isdigit():
+        raise ConfigError(f"--cell: got '{cell}', expected a number after 'seed'")
 
 
 def train_of(config: Config, loss: str) -> Train:

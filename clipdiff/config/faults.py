@@ -12,11 +12,17 @@ from clipdiff.settings.base import Section
 
 
 def fault_text(item: Any, values: Mapping[str, Any]) -> str:
+    """Return one of pydantic's errors on some configuration values in words."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         names = _names_at(item["loc"][:-1], values)
         hint = did_you_mean(str(item["loc"][-1]), names)
         return f"{key}: unknown key{hint}; allowed: {', '.join(names)}"
+    if item["loc"][-1] == "[key]":
+        return (
+            f"{'.'.join(map(str, item['loc'][:-2]))}: '{item['input']}' is no name; allowed are "
+            "letters, digits, '_', '.' and '-', and a name begins with none of the last two"
+        )
     if item["type"] == "missing":
         return f"{key}: missing; {item['msg'].lower()}"
     if item["type"] == "literal_error":

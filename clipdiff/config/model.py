@@ -17,6 +17,7 @@ from clipdiff.settings import (
     Generate,
     Positive,
     Section,
+    Seed,
     Train,
 )
 from clipdiff.tasks.base import TASKS, TaskEntry
@@ -33,7 +34,7 @@ class Controls(Section):
 
     rows: list[Literal["captions", "rewritten", "shuffled"]]
     llm: EntryName = Field(description="whose rewrites and whose shuffled differences")
-    seeds: list[int]
+    seeds: list[Seed]
 
 
 class Data(Section):
@@ -76,7 +77,7 @@ class Data(Section):
             pydantic.ValidationError: it lacks a setting, or has no use for one.
         """
         if not DATASETS.of(self.source).trains:
-            able = [kind for kind in DATASETS.kinds if DATASETS.of(kind).trains]
+            able = [kind for kind in DATASETS.own_kinds if DATASETS.of(kind).trains]
             raise ConfigError(
                 f"'{self.source}' has no captions to train on; allowed: {', '.join(able)}"
             )
@@ -92,10 +93,14 @@ class Data(Section):
 class Config(Section):
     """The whole configuration: grid axes, definitions of their entries, and one section a stage."""
 
-    results: str = Field("results", description="folder of all results; another one is another run")
+    results: str = Field(
+        "results",
+        pattern=r"^[^{}]+$",
+        description="folder of all results; another one is another run",
+    )
     llms: list[EntryName] = Field(min_length=1)
     losses: list[EntryName] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     controls: Controls
     data: Data
     clip: Clip

@@ -10,6 +10,7 @@ from clipdiff.config.entries import (
     all_cells,
     answers_of,
     asked_llm,
+    check_cell,
     control_rows,
     filter_of,
     grid_rows,
@@ -39,6 +40,10 @@ class PrepareSettings(StageSettings):
 
     version: int = 2
     data: Data
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """What data sets say of it."""
+        return {"data": ["data"]}
 
 
 def prepare_settings(config: Config) -> PrepareSettings:
@@ -149,7 +154,12 @@ class TrainSettings(StageSettings):
 
 
 def train_settings(config: Config, cell: Cell) -> TrainSettings:
-    """Slice for ``train``."""
+    """Slice for ``train``.
+
+    Raises:
+        ConfigError: there is no such cell to train.
+    """
+    check_cell(config, cell, trains=True)
     return TrainSettings(
         llm=str(cell.row),
         loss_name=cell.loss,
@@ -189,7 +199,8 @@ def questions_settings(config: Config) -> QuestionsSettings:
 class EvaluateSettings(StageSettings):
     """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``.
 
-    ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them.
+    ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them; both
+    are empty where no text of theirs is read.
     """
 
     version: int = 3
@@ -221,18 +232,23 @@ class EvaluateSettings(StageSettings):
 
 
 def evaluate_settings(config: Config, cell: Cell) -> EvaluateSettings:
-    """Slice for ``evaluate``."""
+    """Slice for ``evaluate``.
+
+    Raises:
+        ConfigError: there is no such cell.
+    """
+    check_cell(config, cell, trains=False)
     trained = not cell.is_pretrained and train_of(config, cell.loss).trains_images
     return EvaluateSettings(
         llm=str(cell.row),
         loss_name=cell.loss,
         seed=cell.seed,
-        text_llm=text_llm(config, cell.row),
-        writer=writer(config),
+        text_llm=text_llm(config, cell.row) if config.evaluate.reads_class_texts else "",
+        writer=writer(config) if config.evaluate.reads_pair_texts else "",
         image_tower_trained=trained,
         clip=config.clip,
         reference_clip=config.reference_clip,
-        evaluate=config.evaluate,
+        evaluate=config.evaluate.model_copy(update={"writer": None}),  # who it is stands above
         tasks=task_entries(config),
     )
 
@@ -274,7 +290,7 @@ def gather_settings(config: Config) -> GatherSettings:
         losses=config.losses,
         seeds=config.seeds,
         controls=config.controls,
-        evaluate=config.evaluate,
+        evaluate=config.evaluate.model_copy(update={"writer": None}),
         tasks=task_entries(config),
         gather=config.gather,
         prices={name: entry.token_price for name, entry in entries.items() if entry.token_price},

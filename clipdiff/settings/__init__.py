@@ -1,6 +1,6 @@
 """The sections of ``config.yaml`` that hold no entries, and what every section is made of."""
 
-from clipdiff.settings.base import Compute, EntryName, Fraction, Positive, Section, Values
+from clipdiff.settings.base import Compute, EntryName, Fraction, Positive, Section, Seed, Values
 from clipdiff.settings.clip import Clip
 from clipdiff.settings.evaluation import LLM_TEXTS, Evaluate, Gather, SplitSettings
 from clipdiff.settings.filtering import Filter, FilterChanges
@@ -21,6 +21,7 @@ __all__ = [
     "Positive",
     "Price",
     "Section",
+    "Seed",
     "SplitSettings",
     "Train",
     "TrainChanges",

@@ -31,6 +31,7 @@ Compute = Annotated[Value, ComputeMark()]
 EntryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
 
 
 class Section(BaseModel):

@@ -1,6 +1,8 @@
 """How a CLIP is named."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from clipdiff.settings.base import Compute, Positive, Section
 from clipdiff.shipped import SCHEME, path_of
@@ -16,6 +18,12 @@ class Clip(Section):
     batch: Compute[Positive] = Field(
         256, description="images embedded at once; changes numbers by rounding only"
     )
+
+    @model_validator(mode="after")
+    def _tags_belong_to_architectures(self) -> Self:
+        if self.pretrained is not None and self.model.startswith(("demo:", "local-dir:")):
+            raise ValueError(f"pretrained has no effect on {self.model}, which has its own weights")
+        return self
 
     @property
     def open_clip_name(self) -> str:

@@ -23,7 +23,7 @@ class Evaluate(Section):
     tasks: list[EntryName] = Field(
         description="names of kinds, or entries of task_definitions where their settings differ"
     )
-    splits: list[str]
+    splits: list[str] = Field(min_length=1)
     per_split: dict[str, SplitSettings] = Field(
         default_factory=dict, description="what single splits are measured by, if not as all are"
     )
@@ -75,6 +75,16 @@ class Evaluate(Section):
         """Return the section as it holds for one split."""
         own = self.per_split.get(split, SplitSettings()).model_dump(exclude_none=True)
         return self.model_copy(update=own)
+
+    @property
+    def reads_pair_texts(self) -> bool:
+        """Whether some split is measured by texts of held-out pairs."""
+        return any(self.for_split(name).pair_differences for name in self.splits)
+
+    @property
+    def reads_class_texts(self) -> bool:
+        """Whether texts of classes are read."""
+        return bool(self.class_differences or self.class_descriptions)
 
     @property
     def asks_about_pairs(self) -> bool:

@@ -17,8 +17,7 @@ from clipdiff.prompts import Prompt, Turn, as_text
 from clipdiff.settings import Compute, Generate, Positive, Price, Values
 from clipdiff.shipped import path_of
 from clipdiff.writers.base import Answer, Finding, ModelName, TokenWriter, cut_at_stop
-from clipdiff.writers.local.entry import existing_folder, model_finding
-from clipdiff.writers.local.model_content import content_of
+from clipdiff.writers.local.entry import existing_folder, model_finding, with_weights
 from clipdiff.writers.served.rates import Rate
 from clipdiff.writers.served.server import LocalServer
 
@@ -77,9 +76,8 @@ class Api(TokenWriter):
         return {**super().compute(), **price}
 
     def identity(self) -> Values:
-        """Return the settings, and what the files of a locally served model hold."""
-        weights = content_of(self.folder) if self.folder else {}
-        return {**super().identity(), "weights": weights}
+        """Return the settings, with what its files hold for the name of a locally served model."""
+        return with_weights(super().identity(), self.folder)
 
     def open(self, generate: Generate, prompt: Prompt) -> "ApiWriter":
         """Connect; see :meth:`clipdiff.writers.base.WriterEntry.open`."""

@@ -1,6 +1,7 @@
 """The configuration check: all faults at once, each with key, got, allowed and nearest name."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from clipdiff.config.text_tables import text_table_paths
 from clipdiff.errors import ConfigError
 from clipdiff.grid import PRETRAINED, Cell, Layout, Row
 from clipdiff.provenance import settings_hash
+from clipdiff.settings.base import merge
 
 DEFAULT = Path("config.yaml")
 
@@ -100,7 +102,7 @@ def test_all_faults_come_at_once_with_the_nearest_name(values: dict) -> None:
     ("path", "value", "expected"),
     [
         (["llms"], [], "llms: got []"),
-        (["seeds"], [0, 0], "seeds: got [0, 0], expected each seed once"),
+        (["seeds"], [0, 0], "seeds: got [0, 0], expected each once"),
         (["evaluate", "tasks"], ["zeroshot"], "(did you mean 'zero_shot'?)"),
         (["train", "micro_batch"], 256, "train.micro_batch: got 256"),
         (["data", "pairs"], 10**9, "at most 499500 with data.train_images = 1000"),
@@ -259,6 +261,53 @@ def test_a_setting_without_an_effect_is_a_fault(
 ) -> None:
     values[table][name] |= settings
     assert expected in fault(values)
+
+
+WRONG = [
+    ({"controls": {"seeds": [0, 0]}}, "controls.seeds: got [0, 0], expected each once"),
+    ({"controls": {"rows": ["captions", "captions"]}}, "controls.rows: got"),
+    ({"evaluate": {"splits": ["validation", "validation"]}}, "evaluate.splits: got"),
+    ({"evaluate": {"splits": []}}, "evaluate.splits: got []"),
+    ({"evaluate": {"wise_alphas": [1.0, 1.0]}}, "evaluate.wise_alphas: got"),
+    ({"evaluate": {"per_split": {"tset_style": {"tasks": []}}}}, "(did you mean 'test_style'?)"),
+    ({"seeds": [-1]}, "seeds.0: got -1"),
+    ({"seeds": [True]}, "seeds.0: got True"),
+    ({"results": ""}, "results: got ''"),
+    ({"results": "a{b}"}, "results: got 'a{b}'"),
+    ({"generate": {"temperature": 0, "top_p": 0.5}}, "no effect with temperature: 0"),
+    ({"clip": {"pretrained": "openai"}}, "clip: pretrained has no effect on demo:clip"),
+    ({"llm_definitions": {"a/b": {"kind": "file", "model": "x"}}}, "'a/b' is no name"),
+    ({"loss_definitions": {"hinge": {"kind": "..a:B"}}}, "'..a:B' can't be imported"),
+    ({"loss_definitions": {"hinge": {"kind": "clipdiff.losses.base:NegativesLoss"}}}, "is no Loss"),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), WRONG, ids=[row[1] for row in WRONG])
+def test_what_would_spoil_a_run_in_silence(values: dict, changes: dict, expected: str) -> None:
+    assert expected in fault(merge(values, changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bert/hing/seed0", "no loss is called 'hing'; allowed: contrastive, squared, hinge"),
+        ("berd/hinge/seed0", "(did you mean 'bert'?)"),
+        ("bert/hinge/seedX", "expected a number after 'seed'"),
+        ("pretrained", "'pretrained', which is not trained"),
+    ],
+)
+def test_a_cell_that_cannot_be_trained(name: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        train_settings(load_config(DEFAULT), Cell.parse(name))
+
+
+def test_naming_a_writer_changes_nothing_where_none_writes(values: dict) -> None:
+    cell = Cell.of("bert", "hinge", 0)
+    before = evaluate_settings(check_config(values), cell).result()
+    values["evaluate"]["writer"] = "t5"
+    assert evaluate_settings(check_config(values), cell).result() == before
+    values["evaluate"]["pair_differences"] = "llm"
+    assert evaluate_settings(check_config(values), cell).writer == "t5"
 
 
 def test_gamma_and_offload_need_what_uses_them(values: dict) -> None:

@@ -66,9 +66,9 @@ RESULT: list[tuple[str, Any, str]] = [
     ("data.evaluation.cifar10.root", "cifar", "prepare"),
     ("data.seed", 1, "prepare filter filter_answers"),
     ("clip.model", "local-dir:other", "embed filter questions filter_answers train evaluate"),
-    ("clip.pretrained", "tag", "embed filter questions filter_answers train evaluate"),
+    ("clip.pretrained", "openai", "embed filter questions filter_answers train evaluate"),
     ("reference_clip.model", "local-dir:other", "evaluate"),
-    ("reference_clip.pretrained", "tag", "evaluate"),
+    ("reference_clip.pretrained", "openai", "evaluate"),
     ("generate.temperature", 0.5, "generate answer"),
     ("generate.top_p", 0.5, "generate answer"),
     ("generate.seed", 1, "generate answer"),
@@ -169,6 +169,8 @@ RESULT: list[tuple[str, Any, str]] = [
 ]
 # What has to change with a value so that the configuration is sound.
 ALSO: dict[str, dict[str, Any]] = {
+    "clip.pretrained": {"clip.model": "ViT-B-32"},
+    "reference_clip.pretrained": {"reference_clip.model": "ViT-B-32"},
     "data.source": {"data.table": "mine.csv"},
     "data.root": {"data.source": "coco"},
     "data.table": {"data.source": "table"},

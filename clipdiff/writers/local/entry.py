@@ -39,12 +39,11 @@ class LocalModel(AskedWriter):
         return existing_folder(self.model)
 
     def identity(self) -> Values:
-        """Return the settings, and what the files of a local model hold.
+        """Return the settings, with what its files hold for the name of a local model.
 
         The weights behind a hub name are those that ``revision`` says.
         """
-        weights = content_of(self.folder) if self.folder else {}
-        return {**super().identity(), "weights": weights}
+        return with_weights(super().identity(), self.folder)
 
     def findings(self) -> Iterator[Finding]:
         """Yield whether the model is there; hub names are fetched when they are needed."""
@@ -63,6 +62,14 @@ class LocalModel(AskedWriter):
             return AutoTokenizer.from_pretrained(self.checkpoint, revision=self.revision)
         except Exception as error:  # transformers, the hub and tokenizers share no base class
             raise ModelError(f"'{self.model}': its tokenizer can't be loaded: {error}") from error
+
+
+def with_weights(identity: Values, folder: Path | None) -> Values:
+    """Return what determines answers, where the model in a folder is the same wherever it lies."""
+    if folder is None:
+        return identity
+    named = {key: value for key, value in identity.items() if key not in ("model", "revision")}
+    return {**named, "weights": content_of(folder)}
 
 
 def existing_folder(model: str) -> Path | None:
