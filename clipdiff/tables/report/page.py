@@ -56,6 +56,7 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
         page: file to write.
     """
     settings = evidence.settings
+    tables = summary_tables(settings, evidence.summary)
     effects = find_effects(settings, evidence.long, evidence.summary, evidence.tests)
     text = (
         _environment()
@@ -68,9 +69,9 @@ def write_report(evidence: Evidence, figures: Path, page: Path) -> None:
             limits=limits(settings, effects),
             best=best_arm(evidence.summary),
             splits=reported_splits(settings.evaluate),
-            tables=summary_tables(settings, evidence.summary),
+            tables=tables,
             opened=OPENED,
-            measures=explained_measures(settings, evidence.summary),
+            measures=_explained(settings, tables),
             figures={
                 name: inline_svg((figures / f"{name}.svg").read_text(), name)
                 for name in figure_names(settings)
@@ -125,11 +126,10 @@ def summary_tables(settings: GatherSettings, summary: pd.DataFrame) -> list[dict
     return tables
 
 
-def explained_measures(settings: GatherSettings, summary: pd.DataFrame) -> list[Measure]:
-    """Return the measures in the summary that have something to tell the reader."""
-    names = set(zip(summary["task"], summary["metric"], strict=True))
-    measures = measures_of(settings)
-    return [each for each in measures if each.about and (each.task, each.metric) in names]
+def _explained(settings: GatherSettings, tables: Iterable[dict[str, Any]]) -> list[Measure]:
+    """Return the measures of the tables that have something to tell their reader."""
+    titles = {title for table in tables for title in table["measures"]}
+    return [each for each in measures_of(settings) if each.about and each.title in titles]
 
 
 def _rows_of_arms(parts: dict[str, pd.DataFrame]) -> list[dict[Hashable, Any]]:
