@@ -16,6 +16,8 @@ import yaml
 from clipdiff.config import load_config
 from clipdiff.config.entries import all_cells
 from clipdiff.grid import Layout
+from clipdiff.provenance import provenance
+from clipdiff.settings import Section
 from clipdiff.tables.reading.metrics_files import read_metrics
 
 LLMS, LOSSES, SEEDS = 100, 10, 10
@@ -54,7 +56,8 @@ def test_bench_scale_gather(benchmark, preset: Path, tmp_path: Path) -> None:
     cells, layout = all_cells(load_config("config.yaml", preset)), Layout(tmp_path)
     row = {"task": "zero_shot", "split": "test", "weights": "finetuned", "metric": "acc1"}
     row |= {"value": 0.5, "n": 1000, "stderr": 0.01, "ci_low": 0.4, "ci_high": 0.6}
-    facts = {"provenance": {"settings": {}}, "rows": [{**row, "higher_is_better": True}] * ROWS}
+    row |= {"higher_is_better": True}
+    facts = {"provenance": provenance(Section()), "rows": [row] * ROWS}
     text = json.dumps(facts)
     for cell in cells:
         path = layout.metrics(cell)
