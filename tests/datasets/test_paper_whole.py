@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from clipdiff.llm.questions import answer_questions, judge_answers
 from scipy.io import savemat
 
 from clipdiff.config import Config, load_config
@@ -20,6 +19,7 @@ from clipdiff.evaluate.questions import write_questions
 from clipdiff.evaluate.run import evaluate
 from clipdiff.files import read_json, read_parquet
 from clipdiff.grid import PRETRAINED, Layout, Row
+from clipdiff.llm.evaluation_answers import answer_questions, filter_answers
 from clipdiff.tasks.texts.attributes import load_templates
 
 CLASSIFIED = ["cub200", "cifar10", "cifar100", "flowers102", "eurosat", "sun397"]
@@ -89,7 +89,7 @@ def test_the_papers_evaluation_from_disk_to_metrics(tmp_path: Path, paper: Confi
     )
     llm = Row(str(paper.evaluate.writer))
     answer_questions(cut.generate_settings(paper, llm), layout.questions, layout.answers(llm))
-    judge_answers(
+    filter_answers(
         cut.filter_settings(paper, llm),
         layout.questions,
         layout.answers(llm),
@@ -102,7 +102,7 @@ def test_the_papers_evaluation_from_disk_to_metrics(tmp_path: Path, paper: Confi
         None,
         layout.metrics(PRETRAINED),
         layout.items(PRETRAINED),
-        layout.evaluation_texts,
+        layout,
     )
     rows = pd.DataFrame(read_json(layout.metrics(PRETRAINED))["rows"])
     measured = rows.groupby("split")["task"].agg(set).to_dict()

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from clipdiff.tables.llms import describe_texts
 
 from clipdiff.cli import filter
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.grid import Layout
+from clipdiff.grid import Layout, Row
+from clipdiff.tables.reading.llm_texts import describe_texts
 
 TEXTS = [
     "The first shows two foxes, the second a dog.",
@@ -50,7 +50,9 @@ def test_the_same_answers_under_another_filter(layout: Layout) -> None:
     assert reused["kept"].all()
     assert reused["difference"].tolist() == TEXTS
     assert filtered(layout, "shuffled-all")["kept"].sum() == len(TEXTS)
-    table = describe_texts(layout, ["llama2", "all"], {"all": "llama2"}, {}, {"llama2": 7.0})
+    table = describe_texts(
+        layout, [Row("llama2"), Row("all")], {"all": "llama2"}, {}, {"llama2": 7.0}
+    )
     by_llm = table.set_index("llm")
     assert by_llm["swap_consistency"].notna().all()
     assert by_llm.loc["llama2", "rows_per_second"] == 1
