@@ -67,7 +67,7 @@ def dry_run(folder: Path, *arguments: str | Path, fails: bool = False) -> str:
     """
     from snakemake.cli import main
 
-    told = ["--dry-run", "--quiet", "rules", *map(str, arguments)]
+    told = ["--quiet", "rules", "--dry-run", *map(str, arguments)]
     said = io.StringIO()
     with (
         contextlib.chdir(folder),
