@@ -110,7 +110,10 @@ def parse_cell(text: str | None) -> Cell:
     """
     if text is None:
         raise ConfigError("--cell: missing; expected ROW/LOSS/seedNUMBER, such as bert/hinge/seed0")
-    return Cell.parse(text)
+    try:
+        return Cell.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"--cell: {error}") from error
 
 
 def parse_row(name: str | None, config: Config) -> Row:

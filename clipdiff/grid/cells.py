@@ -119,7 +119,7 @@ class Cell:
                 parts[2] = parts[2].removeprefix("seed")
         if len(parts) != 3 or not all(parts):
             raise ConfigError(
-                f"--cell: got '{text}', expected ROW/LOSS/seedNUMBER such as bert/hinge/seed0 "
+                f"cell '{text}': expected ROW/LOSS/seedNUMBER such as bert/hinge/seed0 "
                 "(or llm=bert,loss=hinge,seed=0), or pretrained"
             )
         return cls.of(*parts)

@@ -97,8 +97,8 @@ def test_estimate_counts_jobs_and_pairs() -> None:
     ("arguments", "expected"),
     [
         (("train",), "--cell: missing; expected ROW/LOSS/seedNUMBER"),
-        (("train", "--cell", "bert/hinge"), "--cell: got 'bert/hinge', expected ROW/LOSS/seedN"),
-        (("train", "--variant", "llm=bert,los=hinge"), "--cell: got 'llm=bert,los=hinge'"),
+        (("train", "--cell", "bert/hinge"), "--cell: cell 'bert/hinge': expected ROW/LOSS/se"),
+        (("train", "--variant", "llm=bert,los=hinge"), "--cell: cell 'llm=bert,los=hinge'"),
         (("generate", "--llm", "brt"), "--llm: got 'brt', allowed: llama2, gpt3, bert, t5"),
         (("gather", "--config", "no.yaml"), "no.yaml: can't be read as YAML"),
         (("embed", "--results", "/nowhere"), "/nowhere/data/captions.parquet: no such file"),

@@ -45,7 +45,7 @@ def test_rows_without_an_llm():
     "text", ["bert", "bert/hinge", "bert/hinge/", "a/b/c/d", "llm=a,loss=b", "llm=a,loss=b,sed=0"]
 )
 def test_what_is_no_cell(text):
-    with pytest.raises(ConfigError, match=r"--cell: got .* expected ROW/LOSS/seedNUMBER"):
+    with pytest.raises(ConfigError, match=r"^cell '.*': expected ROW/LOSS/seedNUMBER"):
         Cell.parse(text)
 
 
