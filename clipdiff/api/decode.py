@@ -1,4 +1,4 @@
-"""Images as notebooks have them: paths, PIL images, or the bytes of image files."""
+"""Images and texts as notebooks have them, one or several."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -21,8 +21,25 @@ def open_images(images: AnyImage | Iterable[AnyImage]) -> Iterator[Image.Image]:
         DataError: one is missing, unreadable, or none of these types; names its place.
     """
     several = [images] if isinstance(images, str | bytes | PathLike | Image.Image) else images
+    if not isinstance(several, Iterable):
+        raise DataError(f"images: got {type(several).__name__}; expected images, or one")
     for place, image in enumerate(several):
         yield _decode(image, f"image {place}")
+
+
+def listed_texts(texts: str | Iterable[str]) -> list[str]:
+    """Return one text or several as a list.
+
+    Raises:
+        DataError: one is no text; names its place.
+    """
+    if not isinstance(texts, Iterable):
+        raise DataError(f"texts: got {type(texts).__name__}; expected texts, or one")
+    several = [texts] if isinstance(texts, str) else list(texts)
+    for place, text in enumerate(several):
+        if not isinstance(text, str):
+            raise DataError(f"text {place}: got {type(text).__name__}; expected a str")
+    return several
 
 
 def _decode(image: AnyImage, where: str) -> Image.Image:

@@ -87,6 +87,11 @@ def typed(table: pd.DataFrame, columns: Columns, source: Path) -> pd.DataFrame:
         raise DataError(f"{source}: {error}; make it again with this version") from error
 
 
+def empty(columns: Columns) -> pd.DataFrame:
+    """Return a frame of these columns and no rows."""
+    return typed(pd.DataFrame(columns=list(columns)), columns, Path())
+
+
 def read_csv(path: Path, columns: Columns) -> pd.DataFrame:
     """Read a table of the folder ``tables``. Only an empty field is missing: a row may be ``null``.
 

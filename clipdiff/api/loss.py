@@ -23,10 +23,17 @@ def make_loss(kind: str, **settings: Any) -> "nn.Module":
         settings: keys of such an entry, such as ``margin=0.3``; the others are the defaults.
 
     Raises:
-        ConfigError: there is no such kind or key (the nearest is named), or a value is not allowed.
+        ConfigError: there is no such kind or key (the nearest is named), a value is not allowed, or
+            the class defines no module.
     """
+    if not isinstance(kind, str):
+        raise ConfigError(f"make_loss: got {kind!r}; expected one of {', '.join(LOSSES.kinds)}")
+    if "train" in settings:
+        raise ConfigError(f"make_loss('{kind}'): train has no effect on a module; remove it")
     try:
         return LOSSES.make({"kind": kind, **settings}).module()
+    except NotImplementedError as error:
+        raise ConfigError(f"make_loss('{kind}'): {error}; name a LossEntry that does") from error
     except ValidationError as error:
         allowed = sorted(LOSSES.of(kind).model_fields.keys() - {"kind", "train"})
         faults = "; ".join(_fault(item, allowed) for item in error.errors())

@@ -1,16 +1,19 @@
 """A CLIP of a run, or any other, that encodes images and texts and ranks images by a text."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import open_clip
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
-from clipdiff.api.decode import AnyImage, open_images
-from clipdiff.api.results import Results
+from clipdiff.api.decode import AnyImage, listed_texts, open_images
+from clipdiff.api.results import Results, folder_of
 from clipdiff.errors import ConfigError, DataError, ModelError, did_you_mean
 from clipdiff.evaluate.weights import read_finetuned
 from clipdiff.files import read_json
@@ -20,10 +23,14 @@ from clipdiff.settings import Clip, Values
 from clipdiff.towers.average import average_weights
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.images import embed_pixels
-from clipdiff.towers.load import LOCAL_DIR, LoadedClip, load_clip
+from clipdiff.towers.load import HF_HUB, LOCAL_DIR, LoadedClip, load_clip
 
 AVERAGED = "averaged-"
 BATCH = 64
+ACCEPTED = (
+    "expected a cell (bert/hinge/seed0, or pretrained), a folder with an open_clip model, "
+    f"demo:clip, {LOCAL_DIR}FOLDER, {HF_HUB}ORG/NAME, or an architecture of open_clip"
+)
 
 
 class Ranking(NamedTuple):
@@ -56,8 +63,11 @@ class Model:
             image_embeds (n, D).
 
         Raises:
+            ConfigError: batch is below 1.
             DataError: an image is missing or unreadable; names its place.
         """
+        if not isinstance(batch, int) or batch < 1:
+            raise ConfigError(f"batch: got {batch!r}; expected a whole number of at least 1")
         each, parts = map(self.clip.preprocess, open_images(images)), []
         while some := list(islice(each, batch)):
             parts.append(embed_pixels(self.clip, torch.stack(some)))
@@ -71,9 +81,11 @@ class Model:
 
         Returns:
             text_embeds (T, D).
+
+        Raises:
+            DataError: one is no text; names its place.
         """
-        several = [texts] if isinstance(texts, str) else list(texts)
-        return encode_texts(self.clip, several).clone()  # for layers on top that train
+        return encode_texts(self.clip, listed_texts(texts)).clone()  # for layers on top that train
 
     def rank(self, images: Iterable[AnyImage], text: str) -> Ranking:
         """Order images by how well a text describes them compared with the others.
@@ -86,9 +98,9 @@ class Model:
             text: says how the first images differ, such as ``The first image shows more cats.``
 
         Raises:
-            DataError: an image is missing or unreadable; names its place.
+            DataError: an image is missing or unreadable (names its place), or the text is none.
         """
-        scores = self.encode_images(images) @ self.encode_texts(text)[0]
+        scores = self.encode_images(images) @ self._encode_text(text)
         scores, order = scores.sort(descending=True, stable=True)
         return Ranking(order, scores)
 
@@ -104,10 +116,15 @@ class Model:
             true of the pair in this order, below 0 where it does of the other order.
 
         Raises:
-            DataError: an image is missing or unreadable.
+            DataError: an image is missing or unreadable, or the text is none.
         """
         embed_1, embed_2 = self.encode_images([first, second])
-        return float(self.encode_texts(text)[0] @ (embed_1 - embed_2))
+        return float(self._encode_text(text) @ (embed_1 - embed_2))
+
+    def _encode_text(self, text: str) -> Tensor:
+        if not isinstance(text, str):
+            raise DataError(f"text: got {type(text).__name__}; expected one str")
+        return self.encode_texts(text)[0]
 
 
 def load_model(
@@ -122,7 +139,8 @@ def load_model(
 
     Args:
         cell_or_folder: a cell or its name (``bert/hinge/seed0``, ``pretrained``), a folder with an
-            open_clip model, ``demo:clip``, or an architecture of open_clip.
+            open_clip model, ``demo:clip``, or an architecture of open_clip; also
+            ``local-dir:FOLDER`` and ``hf-hub:ORG/NAME``.
         results: where the cell lies.
         weights: of a finetuned model: ``finetuned``; ``pretrained``: as they were before; or
             ``averaged-0.50``: so much of the finetuned ones, the rest pretrained (WiSE-FT).
@@ -130,19 +148,19 @@ def load_model(
         device: where to put it; the GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: the weights are none of these, or the name is no cell.
+        ConfigError: the weights or the name are none of these.
         DataError, ModelError: there is no such model, or it can't be loaded.
     """
     share, target = _share(weights), _target(cell_or_folder)
     if isinstance(target, str):
         if share not in (0, 1):
             raise ConfigError(f"weights: got '{weights}', but {target} is not finetuned here")
-        return Model(target, load_clip(_clip(target, pretrained), device))
+        return Model(target, load_clip(_named_clip(target, pretrained), device))
     if pretrained is not None:
         raise ConfigError(f"pretrained: has no effect on {target}; remove it")
     if isinstance(target, Path):
         return _finetuned(target, str(target), share, device)
-    layout = results.layout if isinstance(results, Results) else Layout(Path(results))
+    layout = results.layout if isinstance(results, Results) else Layout(folder_of(results))
     if target.is_pretrained:
         if share not in (0, 1):
             raise ConfigError(f"weights: got '{weights}', but {target} is not finetuned")
@@ -154,7 +172,7 @@ def load_model(
 
 def _share(weights: str) -> float:
     """Return the share of the finetuned weights that a name stands for."""
-    shares = {"finetuned": 1.0, "pretrained": 0.0}
+    shares, weights = {"finetuned": 1.0, "pretrained": 0.0}, str(weights)
     try:
         share = shares[weights] if weights in shares else float(weights.removeprefix(AVERAGED))
     except ValueError:
@@ -171,10 +189,20 @@ def _target(name: Cell | Path | str) -> Cell | Path | str:
     """Return the cell, the folder or open_clip's name of a model that an argument stands for."""
     if isinstance(name, Cell | Path):
         return name
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"load_model: got {name!r}; {ACCEPTED}")
     if Path(name).is_dir():
         return Path(name)
-    is_cell = ":" not in name and ("=" in name or name.count("/") == 2)
-    return Cell.parse(name) if is_cell or name == Control.PRETRAINED else name
+    architectures = open_clip.list_models()
+    if ":" in name or name.replace("/", "-") in architectures:
+        return name
+    if "=" in name or name.count("/") == 2 or name == Control.PRETRAINED:
+        with suppress(ConfigError):
+            return Cell.parse(name)
+    raise ConfigError(
+        f"load_model: got '{name}'{did_you_mean(name, architectures)}, which is neither a cell nor "
+        f"a folder nor an architecture; {ACCEPTED}"
+    )
 
 
 def _finetuned(folder: Path, name: str, share: float, device: torch.device | str | None) -> Model:
@@ -196,6 +224,13 @@ def _finetuned(folder: Path, name: str, share: float, device: torch.device | str
 
 def _clip(model: str, pretrained: str | None = None) -> Clip:
     return Clip.model_validate({"model": model, "pretrained": pretrained})
+
+
+def _named_clip(model: str, pretrained: str | None) -> Clip:
+    try:
+        return _clip(model, pretrained)
+    except ValidationError as error:
+        raise ConfigError(f"pretrained: got {pretrained!r}; expected a tag of open_clip") from error
 
 
 def _evaluated_clip(layout: Layout) -> Clip:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,8 @@ from clipdiff.tables.reading.metrics_files import read_metrics
 
 Names = str | Iterable[str] | None
 """One name, several, or None for all."""
+Cells = Cell | str | Iterable[Cell | str] | None
+"""Likewise of cells."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Results:
         task: Names = None,
         metric: Names = None,
         weights: Names = None,
-        cells: Iterable[Cell | str] | None = None,
+        cells: Cells = None,
     ) -> pd.DataFrame:
         """Return the items behind the numbers, of all cells; only what is asked for is read.
 
@@ -109,24 +112,28 @@ class Results:
 
         Args:
             split, task, metric, weights: a name or several; None: all.
-            cells: some of ``cells``, or their names; None: all.
+            cells: one of ``cells`` or several, or their names; None: all.
 
         Returns:
             ``llm, loss, seed, task, split, weights, metric`` (category), ``item_id`` (int64),
             ``value`` (float64), ``image_id_1`` (int64), ``image_id_2`` (Int64; missing where the
-            item has one image). Empty where the metric keeps no items.
+            item has one image). Empty where the metric keeps no items, or nothing is asked for.
 
         Raises:
+            ConfigError: a name of a cell is none.
             DataError: nothing is measured of that name (the nearest is named), or a file is missing
                 or broken.
         """
         names = {"split": split, "task": task, "metric": metric, "weights": weights}
-        choice = {key: _listed(value) for key, value in names.items() if value is not None}
+        choice = {key: _listed(key, value) for key, value in names.items() if value is not None}
         for key, values in choice.items():
             self._check(key, values)
         conditions = [(key, "in", values) for key, values in choice.items()]
         tables = []
-        for cell in self.cells if cells is None else self._cells(cells):
+        places = self.cells if cells is None else self._cells(cells)
+        if not places or not all(choice.values()):
+            return frames.empty(frames.ITEMS)
+        for cell in places:
             path = self.layout.items(cell)
             table = read_parquet(path, filters=conditions or None)
             tables.append(frames.typed(table.assign(**_columns(cell)), frames.ITEMS, path))
@@ -172,8 +179,9 @@ class Results:
         path = self.layout.captions
         if not path.is_file():
             raise DataError(f"{path}: no images; run the workflow, or `clipdiff prepare`")
-        names = None if split is None else _listed(split)
-        conditions = None if names is None else [("split", "in", names)]
+        names = None if split is None else _listed("split", split)
+        # a list without values has no type to compare: no split is called ""
+        conditions = None if names is None else [("split", "in", names or [""])]
         columns = ("image_id", "image", "path", "caption", "split", "label", "attributes")
         table = read_parquet(path, columns, optional=(), filters=conditions)
         for name in names or ():
@@ -220,8 +228,11 @@ class Results:
             raise DataError(f"{path}: no such table yet; run the workflow, or `clipdiff gather`")
         return frames.read_csv(path, columns)
 
-    def _cells(self, cells: Iterable[Cell | str]) -> list[Cell]:
-        parsed = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in cells]
+    def _cells(self, cells: Cell | str | Iterable[Cell | str]) -> list[Cell]:
+        several = [cells] if isinstance(cells, Cell | str) else cells
+        if not isinstance(several, Iterable):
+            raise DataError(f"cells: got {cells!r}; expected cells, their names, or one")
+        parsed = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in several]
         names = [str(cell) for cell in self.cells]
         for cell in parsed:
             if str(cell) not in names:
@@ -250,7 +261,7 @@ def load_results(folder: Path | str = "results") -> Results:
     Raises:
         DataError: it is not a results folder.
     """
-    folder = Path(folder)
+    folder = folder_of(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the results folder of a run")
     if not any((folder / part).is_dir() for part in ("data", "metrics", "tables")):
@@ -260,9 +271,23 @@ def load_results(folder: Path | str = "results") -> Results:
     return Results(folder)
 
 
+def folder_of(name: Path | str) -> Path:
+    """Return a results folder as a path.
+
+    Raises:
+        DataError: it is neither a path nor a name.
+    """
+    if not isinstance(name, str | PathLike):
+        raise DataError(f"results: got {name!r}; expected the results folder of a run")
+    return Path(name)
+
+
 def _columns(cell: Cell) -> Mapping[str, str]:
     return {"llm": str(cell.row), "loss": cell.loss, "seed": cell.seed}
 
 
-def _listed(names: str | Iterable[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+def _listed(what: str, names: str | Iterable[str]) -> list[str]:
+    several = [names] if isinstance(names, str) else names
+    if not isinstance(several, Iterable):
+        raise DataError(f"{what}: got {names!r}; expected a name or several")
+    return [str(name) for name in several]

@@ -6,6 +6,11 @@ from torch.nn.functional import normalize
 
 from clipdiff import make_loss
 from clipdiff.errors import ConfigError
+from clipdiff.losses.base import LossEntry
+
+
+class NoModule(LossEntry):
+    """What other losses could derive from."""
 
 
 def test_a_loss_is_a_module_that_trains() -> None:
@@ -43,8 +48,15 @@ def test_settings_are_those_of_an_entry() -> None:
         ("hinge", {"margin": -1}, "margin: got -1: Input should be greater than 0"),
         ("contrastive", {"logit_scale_lr": 1.0}, "has no effect without learn_logit_scale"),
         ("no.such:Loss", {}, "'no.such:Loss' can't be imported"),
+        (":x", {}, "':x' can't be imported"),
+        ("clipdiff.losses.base:LossEntry", {}, "LossEntry"),
+        (f"{__name__}:NoModule", {}, "NoModule defines no module; name a LossEntry that does"),
+        (None, {}, "make_loss: got None; expected one of contrastive, hinge"),
+        ("hinge", {"train": {"lr": 0.1}}, "train has no effect on a module; remove it"),
     ],
 )
-def test_what_is_not_allowed_is_told(kind: str, settings: dict[str, float], message: str) -> None:
+def test_what_is_not_allowed_is_told(
+    kind: str | None, settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_loss(kind, **settings)
+        make_loss(kind, **settings)  # type: ignore[arg-type]

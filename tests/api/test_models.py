@@ -1,5 +1,6 @@
 """Models of a run and others: which weights they have, and what ranking and comparing give."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,12 @@ def test_the_wrong_words_are_refused(results: Results, cell: Cell, layout: Layou
         load_model("pretrained", results, "averaged-0.50")
     with pytest.raises(ConfigError, match="pretrained: has no effect on null/hinge/seed0"):
         load_model(cell, results, pretrained="openai")
+    with pytest.raises(ConfigError, match=r"weights: got '0.5'; allowed"):
+        load_model(cell, results, 0.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="pretrained: got 3; expected a tag"):
+        load_model("ViT-B-32", pretrained=3)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="results: got None; expected the results folder"):
+        load_model(cell, None)  # type: ignore[arg-type]
     layout.provenance(cell).unlink()
     with pytest.raises(ModelError, match=r"lacks provenance\.json.*weights='finetuned'"):
         load_model(cell, results, "pretrained")
@@ -128,15 +135,20 @@ def test_the_wrong_words_are_refused(results: Results, cell: Cell, layout: Layou
     [
         ("null/hinge/seed1", r"no such model \(did you mean 'null/hinge/seed0'.*clipdiff train"),
         ("demo:clop", "demo:clop: no such model is shipped"),
+        ("/tmp/nofolder", r"^load_model: got '/tmp/nofolder', .*expected a cell .*a folder with"),
+        ("a/b/c/d", "^load_model: got 'a/b/c/d', which is neither a cell nor a folder nor an arch"),
+        ("llm=null", "^load_model: got 'llm=null'"),
+        ("", "^load_model: got ''; expected a cell"),
+        (None, "^load_model: got None; expected a cell"),
         ("ViT-B-33", "got 'ViT-B-33' .did you mean 'ViT-B-32'"),
         (Path("no/folder"), "no/folder: no such folder"),
     ],
 )
 def test_a_model_that_is_not_there_is_named(
-    results: Results, cell: Cell, name: str | Path, message: str
+    results: Results, cell: Cell, name: str | Path | None, message: str
 ) -> None:
     with pytest.raises(ClipdiffError, match=message):
-        load_model(name, results)
+        load_model(name, results)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +162,28 @@ def test_a_model_that_is_not_there_is_named(
 def test_an_image_that_cannot_be_read_is_named(demo: Model, image: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         demo.encode_images([Image.new("RGB", (8, 8)), image])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5, None])
+def test_a_batch_holds_images(demo: Model, batch: object) -> None:
+    with pytest.raises(ConfigError, match=r"batch: got .*; expected a whole number of at least 1"):
+        demo.encode_images([Image.new("RGB", (8, 8))], batch=batch)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda m: m.encode_texts([TEXT, 3]), "text 1: got int; expected a str"),
+        (lambda m: m.encode_texts(None), "texts: got NoneType; expected texts, or one"),
+        (lambda m: m.encode_images(3), "images: got int; expected images, or one"),
+        (lambda m: m.rank([Image.new("RGB", (8, 8))], [TEXT]), "text: got list; expected one str"),
+    ],
+)
+def test_what_is_no_text_or_image_is_named(
+    demo: Model, ask: Callable[[Model], object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        ask(demo)
 
 
 @pytest.mark.slow

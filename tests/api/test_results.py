@@ -9,7 +9,7 @@ import pytest
 from clipdiff import Cell, Row, load_results
 from clipdiff.api import frames
 from clipdiff.api.results import Results
-from clipdiff.errors import DataError
+from clipdiff.errors import ConfigError, DataError
 from clipdiff.grid import Layout
 
 
@@ -77,6 +77,22 @@ def test_items_of_a_metric_that_keeps_none_are_an_empty_frame(results: Results) 
     assert types(frame) == dict(frames.ITEMS)
 
 
+def test_items_of_one_cell_or_none(results: Results) -> None:
+    one = results.items(cells="null/hinge/seed0")
+    assert len(one) == 4 * 4 * 2
+    for cells in (Cell(Row("null"), "hinge", "0"), ["null/hinge/seed0"], results.cells[1:2]):
+        assert results.items(cells=cells).equals(one)
+    for nothing in (results.items(cells=[]), results.items(task=[]), results.items(split=())):
+        assert nothing.empty
+        assert types(nothing) == dict(frames.ITEMS)
+    assert results.images([]).empty
+
+
+def test_a_name_that_is_no_cell_is_named(results: Results) -> None:
+    with pytest.raises(ConfigError, match=r"^cell 'null': expected ROW/LOSS/seedNUMBER"):
+        results.items(cells="null")
+
+
 def test_texts_are_typed_with_the_reason_of_those_that_were_dropped(results: Results) -> None:
     texts = results.texts(Row("null"))
     assert types(texts) == dict(frames.TEXTS)
@@ -112,6 +128,9 @@ def test_provenance_and_config_of_a_cell(results: Results, cell: Cell) -> None:
         (lambda r: r.items(task="zero_shoot"), r"no task 'zero_shoot' \(did you mean 'zero_shot'"),
         (lambda r: r.items(split="train"), "no split 'train'; there are: test_scenes, test_style"),
         (lambda r: r.items(cells=["nul/hinge/seed0"]), "not evaluated .did you mean 'null/hinge/"),
+        (lambda r: r.items(cells=3), "cells: got 3; expected cells, their names, or one"),
+        (lambda r: r.items(task=3), "task: got 3; expected a name or several"),
+        (lambda r: r.items(task=[3]), "no task '3'; there are"),
         (lambda r: r.texts("nul"), r"no texts of 'nul' \(did you mean 'null'.*`clipdiff filter`"),
         (lambda r: r.images("test_scene"), r"no split 'test_scene' \(did you mean 'test_scenes'"),
         (lambda r: r.provenance("bert/hinge/seed0"), "bert/hinge/seed0 is not evaluated"),
@@ -127,6 +146,8 @@ def test_what_is_missing_is_said_with_the_stage_that_makes_it(
 def test_a_folder_without_results_is_refused(tmp_path: Path, layout: Layout) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder"):
         load_results(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="results: got None; expected the results folder"):
+        load_results(None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"did you mean .*/results"):
         load_results(tmp_path)
     (tmp_path / "new/data").mkdir(parents=True)
