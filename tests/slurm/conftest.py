@@ -31,6 +31,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
     preset.write_text(
         "llms: [bert]\nlosses: [contrastive]\ncontrols: {rows: []}\n"
         "train: {epochs: 80, checkpoint_every: 10}\n"
+        "loss_definitions: {contrastive: {train: {trainable: text}}}\n"  # quick steps
     )
     login = Login(folder, preset)
     login.snakemake(WEIGHTS)
