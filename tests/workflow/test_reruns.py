@@ -4,8 +4,6 @@ A field that decides numbers plans the first stages that take it, and all that f
 a field that says how numbers are computed plans nothing.
 """
 
-import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -13,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from checkout import TINY, Checkout, planned
+from checkout import TINY, Checkout
 
 from clipdiff.config import Config, check_config
 from clipdiff.config.stages import evaluate_settings
@@ -22,7 +20,7 @@ from clipdiff.registry import Entries, Entry
 from clipdiff.settings import Section
 from clipdiff.settings.base import merge
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+pytestmark = pytest.mark.slow
 
 MINE = "mine.parquet"  # a table of texts of the user's
 
@@ -223,7 +221,7 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def dry_run(tiny: Checkout, tmp_path_factory: pytest.TempPathFactory, request):
+def dry_run(tiny: Checkout, tmp_path_factory: pytest.TempPathFactory):
     """Return a function that plans the finished tiny grid with some values changed."""
     folder = tmp_path_factory.mktemp("presets")
     table = folder / MINE
@@ -232,27 +230,9 @@ def dry_run(tiny: Checkout, tmp_path_factory: pytest.TempPathFactory, request):
     def plan(changes: dict[str, Any]) -> set[str]:
         preset = folder / "preset.yaml"
         preset.write_text(yaml.safe_dump(nested(changes)).replace(MINE, str(table)))
-        said = snakemake(tiny, preset)
-        return set(planned(said)) - {"all"}
+        return set(tiny.plan(presets=(preset,))) - {"all"}
 
     return plan
-
-
-def snakemake(checkout: Checkout, preset: Path) -> str:
-    """Dry-run in this process, which saves its start; return what Snakemake says."""
-    from snakemake.cli import main
-
-    arguments = ["-n", "--quiet", "rules", "--profile", "profiles/local", "--configfile"]
-    said = io.StringIO()
-    with (
-        contextlib.chdir(checkout.folder),
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
-        pytest.raises(SystemExit) as left,
-    ):
-        main([*arguments, "config.yaml", TINY, str(preset)])
-    assert left.value.code == 0, said.getvalue()[-3000:]
-    return said.getvalue()
 
 
 def default() -> dict[str, Any]:
