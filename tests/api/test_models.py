@@ -193,10 +193,10 @@ def test_a_finished_cell_measures_as_the_workflow_did(finished: Results) -> None
     rows = table[(table["task"] == "zero_shot") & (table["metric"] == "acc1")]
     rows = rows[(rows["llm"] == rows["llm"].iloc[-1]) & (rows["split"] == rows["split"].iloc[-1])]
     images = finished.images(rows["split"].iloc[0])
+    labels = sorted(finished.images()["label"].dropna().unique())  # of all splits
     for row in rows.drop_duplicates("weights").itertuples():
         cell = Cell.of(row.llm, row.loss, row.seed)
         prompt = finished.config(cell)["evaluation"]["evaluate"]["prompt"]
-        labels = sorted(images["label"].unique())
         model = load_model(cell, finished, row.weights)
         texts = model.encode_texts([prompt.format(label=label) for label in labels])
         best = (model.encode_images(images["image"]) @ texts.T).argmax(1)

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import psutil
 from checkout import BIN, Checkout
 from one_machine import said, wait_for
 from safetensors.torch import load_file
@@ -53,6 +54,16 @@ class Login(Checkout):
         """Return one line of squeue's for every job of the last Snakemake."""
         run = re.findall(r"SLURM run ID: (\S+)", self.said())[-1]
         return said("squeue", "--noheader", "--states=all", f"--name={run}", f"-o{form}").split()
+
+    def processes(self, verb: str) -> list[psutil.Process]:
+        """Return the ``clipdiff VERB`` processes that run here, and no other test's."""
+        running = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = process.info["cmdline"] or []
+            here = process.info["cwd"] == str(self.folder.resolve())
+            if here and len(words) > 2 and words[1].endswith("clipdiff") and words[2] == verb:
+                running.append(process)
+        return running
 
     def train_log(self) -> str:
         """Return what the training said last."""
