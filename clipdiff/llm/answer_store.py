@@ -67,7 +67,9 @@ class AnswerStore:
         self.journal.unlink(missing_ok=True)
         tables = [self._read(path) for path in sorted(self.folder.glob("*.parquet"))]
         tables += [read_journal(path) for path in sorted(self.folder.glob("*.jsonl"))]
-        whole = pd.concat([pd.DataFrame(columns=COLUMNS), *tables], ignore_index=True)
+        # without the empty ones, whose columns of no type would make objects of all the others'
+        tables = [table for table in tables if len(table)] or [pd.DataFrame(columns=COLUMNS)]
+        whole = pd.concat(tables, ignore_index=True)
         return whole.drop_duplicates("key").set_index("key")
 
     def _read(self, path: Path) -> pd.DataFrame:
