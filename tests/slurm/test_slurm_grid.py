@@ -15,9 +15,7 @@ ROWS = 3  # an LLM's, a control's and the pretrained one
 def grid(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Login:
     """Every stage, made by jobs; few of each, for a job is two Snakemakes and ten seconds."""
     preset = tmp_path_factory.mktemp("presets") / "few.yaml"
-    preset.write_text(
-        "llms: [bert]\nlosses: [hinge]\ncontrols: {rows: [shuffled], llm: bert}\n"
-    )
+    preset.write_text("llms: [bert]\nlosses: [hinge]\ncontrols: {rows: [shuffled], llm: bert}\n")
     login = Login(tmp_path_factory.mktemp("grid"), preset)
     login.finish(login.start())
     return login

@@ -74,15 +74,15 @@ def test_who_is_asked_and_who_rewords() -> None:
         Causal(model="m").own_answers(None)
 
 
-def test_a_shipped_model_is_named_and_its_files_count() -> None:
-    entry = Causal(model="demo:llama")
-    facts = entry.identity()
-    assert facts["model"] == "demo:llama"
+def test_of_a_shipped_model_its_files_count_and_not_its_name() -> None:
+    facts = Causal(model="demo:llama").identity()
+    assert "model" not in facts
     assert set(facts["weights"]) >= {"model.safetensors", "tokenizer.json", "config.json"}
     assert "prompt" not in facts
     assert facts["weights"] == Api(model="demo:llama").identity()["weights"]
     served = Api(model="demo:llama", base_url="http://127.0.0.1:1")
-    assert served.identity()["weights"] == {}
+    assert served.identity()["model"] == "demo:llama"
+    assert "weights" not in served.identity()
     with pytest.raises(ValidationError, match="did you mean 'llama'"):
         Causal(model="demo:lama")
 
