@@ -15,6 +15,8 @@ from clipdiff.tables.gather import gather
 from clipdiff.tables.scope import DIFFERENCE, ZERO_SHOT, reported_splits, splits_with
 from clipdiff.tasks.measuring.metrics import Items, Metric
 
+pytestmark = pytest.mark.slow
+
 DIFFERENCES, SCORES = "difference_classification", "clip_score"
 PROMPTS = ["zero_shot", "comparative_prompting"]
 TASKS: dict[str, list[str]] = {
