@@ -1,21 +1,38 @@
 # make demo: set up, run the whole grid on the embedded default, show the summary.
-# make test: set up, pass the tests. Both set up .venv once, from the pins in requirements.txt.
+# make test: set up, pass the tests. All targets set up .venv once, from the pins in requirements.txt.
 PYTHON ?= python3
+WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint setup
+.PHONY: demo test test-fast test-slow lint docs wheel setup
 
 demo: setup
 	snakemake --profile profiles/local
 	@cat results/tables/summary.md
 	@echo && echo "Report: $(CURDIR)/results/report.html"
 
+# tests/conftest.py says which tests one worker takes together.
+PYTEST = pytest -n $(WORKERS) --durations=10
+
 test: setup
-	pytest
+	$(PYTEST)
+
+test-fast: setup
+	$(PYTEST) -m "not slow"
+
+test-slow: setup
+	$(PYTEST) -m slow
 
 lint: setup
 	ruff check . && ruff format --check . && lint-imports && snakefmt --check Snakefile rules
+	mypy
 	snakemake --lint
+
+docs: setup
+	mkdocs build --strict
+
+wheel: setup
+	python -m build --wheel --outdir dist
 
 setup: .venv/.installed
 

@@ -1,8 +1,15 @@
-# clipdiff: captions and pictures go in; pairs, differences, finetuned models and metrics are made
+# clipdiff: captions and images go in; pairs, differences, finetuned models and metrics are made
 # by stages that meet only through files; a table comes out.
+import os
+
 from snakemake.utils import min_version
 
+from clipdiff.workflow import PIP_VARIABLES
+
 min_version("9.0")
+
+# for envs/clipdiff.yaml; values that a user has set win
+os.environ.update(PIP_VARIABLES | os.environ)
 
 
 configfile: "config.yaml"
@@ -28,5 +35,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/tables/summary.csv",
-        "results/report.html",
+        RESULTS.tables / "summary.csv",
+        RESULTS.report,

@@ -13,7 +13,7 @@ class ConfigError(ClipdiffError):
 
 
 class DataError(ClipdiffError):
-    """A data file, picture, caption or id is missing, unreadable or contradictory."""
+    """A data file, image, caption or id is missing, unreadable or contradictory."""
 
 
 class ModelError(ClipdiffError):

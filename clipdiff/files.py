@@ -53,7 +53,7 @@ def alone(folder: Path) -> Iterator[None]:
     """Hold a folder against processes, on any node, that hold it too; wait until they let go.
 
     A job may outlive its Snakemake and meet its successor. The system lets go when a process ends,
-    however it ends; a file system that keeps no locks is taken as it is.
+    however it ends; on a file system without locks nothing is held.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as handle:
@@ -77,7 +77,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: it is missing or no JSON.
+        DataError: it is missing or not JSON.
     """
     try:
         return json.loads(_existing(path).read_text())
@@ -108,12 +108,12 @@ def read_parquet(
     Args:
         path: the file.
         columns: those that it must have.
-        optional: read beside them only these, where it has them, so that pictures stay on the
+        optional: read beside them only these, where it has them, so that images stay on the
             disk; None: all that it has.
         filters: conditions (column, operator, value), all of which a row must meet.
 
     Raises:
-        DataError: it is missing, truncated, no Parquet, or lacks a column.
+        DataError: it is missing, truncated or not Parquet, or it lacks a column.
     """
     import pandas as pd
     from pyarrow.parquet import read_schema
@@ -123,8 +123,8 @@ def read_parquet(
         if missing := [name for name in columns if name not in there]:
             raise DataError(f"{path}: lacks the columns {missing}; it has {there}")
         extra = there if optional is None else optional
-        wanted = [name for name in there if name in columns or name in extra]
-        return pd.read_parquet(path, columns=wanted, filters=filters)
+        names = [name for name in there if name in columns or name in extra]
+        return pd.read_parquet(path, columns=names, filters=filters)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
         raise DataError(
             f"{path}: not a whole Parquet file ({error}); delete it and run again"
@@ -150,7 +150,7 @@ def read_tensors(path: Path | str) -> dict[str, "torch.Tensor"]:
     """Read a safetensors file.
 
     Raises:
-        DataError: it is missing, truncated or no safetensors file.
+        DataError: it is missing, truncated or not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -1,8 +1,9 @@
-"""Showing how far a long loop is: a bar on a terminal, one line a minute in a log file."""
+"""Showing how far a long loop has come: a bar on a terminal, one line a minute in a log file."""
 
 import logging
 import sys
 import time
+from typing import Self
 
 log = logging.getLogger(__name__)
 
@@ -16,22 +17,22 @@ class Progress:
         what: what is counted, such as ``training steps``.
         total: how many there are.
         done: how many were done before this process.
-        shown: False keeps it silent (all ranks but the first).
+        silent: nothing is shown (for all ranks but the first).
     """
 
-    def __init__(self, what: str, total: int, done: int = 0, shown: bool = True):
-        self.what, self.total, self.done, self.shown = what, total, done, shown
+    def __init__(self, what: str, total: int, done: int = 0, silent: bool = False):
+        self.what, self.total, self.done, self.silent = what, total, done, silent
         self.began = self.newest_line = time.monotonic()
         self.first = done
         self.bar = None
-        if shown and sys.stderr.isatty():
+        if not silent and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import Progress as Bar
 
             self.bar = Bar(console=Console(stderr=True))
             self.task = self.bar.add_task(what, total=total, completed=done)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self.bar is not None:
             self.bar.start()
         return self
@@ -47,7 +48,7 @@ class Progress:
             self.bar.update(self.task, completed=self.done, description=f"{self.what} {note}")
             return
         now = time.monotonic()
-        if self.shown and now - self.newest_line >= SECONDS_BETWEEN_LINES:
+        if not self.silent and now - self.newest_line >= SECONDS_BETWEEN_LINES:
             self.newest_line = now
             rate = (self.done - self.first) / (now - self.began)
             log.info("%s: %d of %d, %.1f a second %s", self.what, self.done, self.total, rate, note)

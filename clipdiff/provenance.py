@@ -6,44 +6,94 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clipdiff.errors import DataError
+from clipdiff.settings.base import Section, Values
 
 LIBRARIES = ("clipdiff", "torch", "open_clip_torch", "transformers", "deepspeed", "triton", "numpy")
 
 
-def settings_hash(settings: BaseModel) -> str:
-    """Return a SHA-256 over the canonical JSON of a stage's settings, 16 hex digits."""
-    return values_hash(settings.model_dump(mode="json"))
+class Provenance(BaseModel):
+    """What a reader needs to make a result again; it lies beside the result, as JSON.
+
+    ``settings`` decide the numbers and are hashed; ``compute`` says how they were computed. Both
+    name the environment variable of an API key, never the key, so they can be kept.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    settings: Values
+    settings_hash: str
+    compute: Values = Field(default_factory=dict)
+    git_commit: str | None
+    versions: dict[str, str | None]
+    python: str
+    host: str
+    gpus: list[str] = Field(default_factory=list)
+    slurm_job_id: str | None = None
+    date: str
+
+    @classmethod
+    def of(cls, settings: Section) -> Self:
+        """Return the provenance of what this process makes with some settings, now."""
+        return cls(
+            settings=settings.result(),
+            settings_hash=settings_hash(settings),
+            compute=settings.compute(),
+            git_commit=git_commit(),
+            versions={name: installed_version(name) for name in LIBRARIES},
+            python=platform.python_version(),
+            host=platform.node(),
+            gpus=gpu_names(),
+            slurm_job_id=os.environ.get("SLURM_JOB_ID"),
+            date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+
+    @classmethod
+    def parse(cls, values: Any, source: Path | str) -> Self:
+        """Read what a file holds.
+
+        Args:
+            values: as its JSON says.
+            source: the file, for the error.
+
+        Raises:
+            DataError: it is not a provenance (names what is missing or wrong).
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            (fault, *_) = error.errors()
+            key = ".".join(map(str, fault["loc"]))
+            raise DataError(
+                f"{source}: not a provenance ({key}: {fault['msg']}); make it again"
+            ) from error
+
+    @property
+    def hash_now(self) -> str:
+        """The hash of the settings as they stand; another one where the file was edited."""
+        return _hash(self.settings)
 
 
-def values_hash(values: Mapping[str, Any]) -> str:
-    """Return the same over settings as a provenance holds them."""
+def provenance(settings: Section) -> Values:
+    """Return the provenance of what this process makes with some settings, as JSON values."""
+    return Provenance.of(settings).model_dump(mode="json")
+
+
+def settings_hash(settings: Section) -> str:
+    """Return a SHA-256 over the canonical JSON of what decides numbers, 16 hex digits."""
+    return _hash(settings.result())
+
+
+def _hash(values: Values) -> str:
     canonical = json.dumps(values, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def provenance(settings: BaseModel) -> dict[str, Any]:
-    """Return what a reader needs to make this result again.
-
-    Settings name the environment variable of an API key, never the key, so they can be kept.
-    """
-    return {
-        "settings": settings.model_dump(mode="json"),
-        "settings_hash": settings_hash(settings),
-        "git_commit": git_commit(),
-        "versions": {name: installed_version(name) for name in LIBRARIES},
-        "python": platform.python_version(),
-        "host": platform.node(),
-        "gpus": gpu_names(),
-        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
 
 
 @cache

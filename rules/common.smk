@@ -1,93 +1,92 @@
-# The configuration check, the grid, and what each rule is told of the configuration.
+# The configuration check, the grid, where results lie, and what each rule is told.
+import json
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from clipdiff.config import check_config, stages
-from clipdiff.config.entries import answers_of, asked_llm, text_llm, train_of, writer
+from clipdiff.config import check_config, entries, stages
+from clipdiff.config.parts import part_names
+from clipdiff.config.text_tables import text_table_paths
 from clipdiff.errors import ClipdiffError
-from clipdiff.grid import (
-    PRETRAINED,
-    TEXT_TABLES,
-    Variant,
-    all_variants,
-    text_tables,
-)
+from clipdiff.grid import Cell, Control, Layout, Row
+from clipdiff.grid.layout import TEXT_TABLES
 
 try:
     CONFIG = check_config(config)
 except ClipdiffError as error:
     raise WorkflowError(str(error))
 
-VARIANTS = all_variants(CONFIG)
-ASKED = sorted({asked_llm(CONFIG, llm) for llm in CONFIG.llms})
-ROWS = list(dict.fromkeys(v.llm for v in VARIANTS if not v.is_pretrained))
+RESULTS = Layout(Path(CONFIG.results))
+CELL = "{llm}/{loss}/seed{seed}"
+CELLS = entries.all_cells(CONFIG)
+TRAINED = entries.trained_cells(CONFIG)
+ROWS = list(dict.fromkeys(cell.row for cell in TRAINED))
+ASKED = sorted({entries.asked_llm(CONFIG, row) for row in entries.grid_rows(CONFIG)})
+
+# What decides numbers is a rule's params, and a change of it makes the rule's files again. How they
+# are computed, and where they lie, is in every job's environment: no change of it ever does.
+HOW = {
+    "CLIPDIFF_RESULTS": CONFIG.results,
+    "CLIPDIFF_COMPUTE": json.dumps(CONFIG.compute()),
+}
+EXPORTED = " ".join(f"{name}={shlex.quote(value)}" for name, value in HOW.items())
+shell.prefix("set -euo pipefail; export {EXPORTED}; ")  # the first is Snakemake's own
 
 
 wildcard_constraints:
-    llm=r"[A-Za-z0-9_.]+|(rewritten|shuffled)-[A-Za-z0-9_.]+",
-    loss=r"[A-Za-z0-9_.]+",
+    llm=r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+    loss=r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
     seed=r"\d+|none",
 
 
 def settings_of(stage):
-    """Return a params function: the JSON of this stage's slice of the configuration."""
+    """Return a params function: the JSON of what decides the numbers of this stage."""
     cut = getattr(stages, f"{stage}_settings")
 
     def settings(wc):
+        names = []
         if "seed" in wc.keys():
-            return cut(CONFIG, Variant(wc.llm, wc.loss, wc.seed)).model_dump_json()
-        if "llm" in wc.keys():
-            return cut(CONFIG, wc.llm).model_dump_json()
-        return cut(CONFIG).model_dump_json()
+            names = [Cell.of(wc.llm, wc.loss, wc.seed)]
+        elif "llm" in wc.keys():
+            names = [Row.parse(wc.llm)]
+        return json.dumps(cut(CONFIG, *names).result())
 
     return settings
 
 
 def generation_parts(wc):
     """Return one file a job that shares an LLM's questions; none where one job asks them all."""
-    jobs = CONFIG.generate.jobs
-    entry = CONFIG.llm_definitions[asked_llm(CONFIG, wc.llm)]
-    if jobs == 1 or entry.kind == "file":
-        return []
-    pattern = "results/generations/{llm}.parts/{part}of{jobs}.json"
-    return [
-        pattern.format(llm=wc.llm, part=part, jobs=jobs) for part in range(1, jobs + 1)
-    ]
+    settings = stages.generate_settings(CONFIG, Row.parse(wc.llm))
+    names = part_names(settings, RESULTS.parts_record(wc.llm))
+    return [RESULTS.generation_part(wc.llm, name) for name in names]
 
 
 def filter_source(wc):
     """Return what a row's training texts are made of."""
-    if wc.llm.startswith("shuffled-"):
-        return f"results/differences/{wc.llm.removeprefix('shuffled-')}.parquet"
-    answers = answers_of(CONFIG, wc.llm)
-    return f"results/generations/{answers}.parquet" if answers else []
+    row = Row.parse(wc.llm)
+    if row.control == Control.SHUFFLED:
+        return RESULTS.differences(row.llm)
+    answers = entries.answers_of(CONFIG, row)
+    return RESULTS.generations(answers) if answers else []
 
 
 def training_threads(wc):
     """Return the CPUs that a training takes, on one machine."""
-    train = train_of(CONFIG, wc.loss)
+    train = entries.train_of(CONFIG, wc.loss)
     return train.ranks * train.threads
 
 
 def model_weights(wc):
     """Return the weights to evaluate: none for the pretrained row."""
-    if wc.llm == PRETRAINED.llm:
-        return []
-    return (
-        f"results/models/{wc.llm}/{wc.loss}/seed{wc.seed}/open_clip_model.safetensors"
-    )
+    cell = Cell.of(wc.llm, wc.loss, wc.seed)
+    return [] if cell.is_pretrained else RESULTS.weights(cell)
 
 
 def written_texts(wc):
     """Return the tables of texts that a row is evaluated with: LLMs' of this run, or a user's."""
-    told = (text_llm(CONFIG, wc.llm), writer(CONFIG), Path("results/evaluation_texts"))
+    row, tasks = Row.parse(wc.llm), entries.task_entries(CONFIG)
+    sources = (tasks, entries.text_llm(CONFIG, row), entries.writer(CONFIG), RESULTS)
     sections = [CONFIG.evaluate.for_split(split) for split in CONFIG.evaluate.splits]
-    tables = [text_tables(section, *told).values() for section in sections]
+    tables = [text_table_paths(section, *sources).values() for section in sections]
     return sorted({str(path) for paths in tables for path in paths})
-
-
-def all_cells(pattern, pretrained=True):
-    """Return one file a row of the table."""
-    chosen = [v for v in VARIANTS if pretrained or not v.is_pretrained]
-    return [pattern.format(cell=v.cell) for v in chosen]

@@ -1,18 +1,19 @@
 # The embedded default's models are shipped; `snakemake demo_models` trains them again.
+DEMO_MODELS = ("clip", "llama", "gpt2", "t5", "bert")
+
+
 rule demo_models:
     input:
-        expand(
-            "results/demo_models/{kind}", kind=["clip", "llama", "gpt2", "t5", "bert"]
-        ),
+        [RESULTS.root / "demo_models" / kind for kind in DEMO_MODELS],
 
 
 rule demo_clip:
     output:
-        directory("results/demo_models/clip"),
+        directory(RESULTS.root / "demo_models/clip"),
     log:
         "logs/demo_models/clip.log",
     benchmark:
-        "results/benchmarks/demo_models/clip.tsv"
+        RESULTS.benchmarks / "demo_models/clip.tsv"
     conda:
         "../envs/clipdiff.yaml"
     threads: 2
@@ -22,16 +23,16 @@ rule demo_clip:
     message:
         "Pretraining the demo's CLIP"
     shell:
-        "python -m clipdiff.demo.train_clip {output} 2> {log}"
+        "python -m clipdiff.demo_models.train_clip {output} 2> {log}"
 
 
 rule demo_llm:
     output:
-        directory("results/demo_models/{kind}"),
+        directory(RESULTS.root / "demo_models/{kind}"),
     log:
         "logs/demo_models/{kind}.log",
     benchmark:
-        "results/benchmarks/demo_models/{kind}.tsv"
+        RESULTS.benchmarks / "demo_models/{kind}.tsv"
     wildcard_constraints:
         kind="llama|gpt2|t5|bert",
     conda:
@@ -43,4 +44,4 @@ rule demo_llm:
     message:
         "Training the demo's {wildcards.kind}"
     shell:
-        "python -m clipdiff.demo.train_llm {wildcards.kind} {output} 2> {log}"
+        "python -m clipdiff.demo_models.train_llm {wildcards.kind} {output} 2> {log}"

@@ -1,16 +1,16 @@
 rule evaluate:
     input:
-        "results/data/captions.parquet",
-        "results/embeds/image_embeds.safetensors",
+        RESULTS.captions,
+        RESULTS.image_embeds,
         model_weights,
         written_texts,
     output:
-        metrics="results/metrics/{llm}/{loss}/seed{seed}.json",
-        outcomes="results/metrics/{llm}/{loss}/seed{seed}.items.parquet",
+        metrics=RESULTS.metrics(CELL),
+        item_table=RESULTS.items(CELL),
     log:
-        "logs/evaluate/{llm}/{loss}/seed{seed}.log",
+        f"logs/evaluate/{CELL}.log",
     benchmark:
-        "results/benchmarks/evaluate/{llm}/{loss}/seed{seed}.tsv"
+        RESULTS.benchmarks / f"evaluate/{CELL}.tsv"
     conda:
         "../envs/clipdiff.yaml"
     threads: CONFIG.evaluate.threads

@@ -1,44 +1,42 @@
-from clipdiff.tables.measures import figure_names
+from clipdiff.tables.figures.names import figure_names
 
-FIGURES = figure_names(CONFIG.evaluate)
+FIGURES = figure_names(stages.gather_settings(CONFIG))
 
 
 rule gather:
     input:
-        all_cells("results/metrics/{cell}.json"),
-        all_cells("results/metrics/{cell}.items.parquet"),
-        all_cells("results/models/{cell}/train_log.jsonl", pretrained=False),
-        expand("results/differences/{llm}.parquet", llm=ROWS),
-        expand("results/generations/swaps/{llm}.parquet", llm=ASKED),
-        "results/data/captions.parquet",
-        "results/data/pairs.parquet",
+        [RESULTS.metrics(cell) for cell in CELLS],
+        [RESULTS.items(cell) for cell in CELLS],
+        [RESULTS.train_log(cell) for cell in TRAINED],
+        [RESULTS.differences(row) for row in ROWS],
+        [RESULTS.swaps(llm) for llm in ASKED],
+        RESULTS.captions,
+        RESULTS.pairs,
     output:
-        page=report("results/report.html", caption="report/page.rst", category="Report"),
+        page=report(RESULTS.report, caption="report/page.rst", category="Report"),
         summary=report(
-            "results/tables/summary.csv",
+            RESULTS.tables / "summary.csv",
             caption="report/summary.rst",
             category="Tables",
         ),
         tests=report(
-            "results/tables/tests.csv",
-            caption="report/tests.rst",
-            category="Tables",
+            RESULTS.tables / "tests.csv", caption="report/tests.rst", category="Tables"
         ),
         llms=report(
-            "results/tables/llms.csv", caption="report/llms.rst", category="Tables"
+            RESULTS.tables / "llms.csv", caption="report/llms.rst", category="Tables"
         ),
-        texts=expand("results/tables/summary.{suffix}", suffix=["md", "tex"]),
-        metrics="results/tables/metrics.csv",
+        texts=[RESULTS.tables / f"summary.{suffix}" for suffix in ("md", "tex")],
+        metrics=RESULTS.tables / "metrics.csv",
         figures=report(
-            expand("results/figures/{name}.svg", name=FIGURES),
+            [RESULTS.figures / f"{name}.svg" for name in FIGURES],
             caption="report/figures.rst",
             category="Figures",
         ),
-        rasters=expand("results/figures/{name}.png", name=FIGURES),
+        rasters=[RESULTS.figures / f"{name}.png" for name in FIGURES],
     log:
         "logs/gather.log",
     benchmark:
-        "results/benchmarks/gather.tsv"
+        RESULTS.benchmarks / "gather.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:

@@ -1,14 +1,14 @@
 # With generate.jobs > 1 the parts answer, and `generate` finds all answers there.
 rule generate_part:
     input:
-        "results/data/captions.parquet",
-        "results/data/pairs.parquet",
+        RESULTS.captions,
+        RESULTS.pairs,
     output:
-        "results/generations/{llm}.parts/{part}.json",
+        RESULTS.generation_part("{llm}", "{part}"),
     log:
         "logs/generate/{llm}.{part}.log",
     benchmark:
-        "results/benchmarks/generate_part/{llm}.{part}.tsv"
+        RESULTS.benchmarks / "generate_part/{llm}.{part}.tsv"
     wildcard_constraints:
         part=r"\d+of\d+",
     priority: 1
@@ -17,23 +17,23 @@ rule generate_part:
     params:
         settings=settings_of("generate"),
     message:
-        "{wildcards.llm} writes how the pictures differ, part {wildcards.part}"
+        "{wildcards.llm} writes how the images differ, part {wildcards.part}"
     shell:
         "clipdiff generate --part {wildcards.part} --settings {params.settings:q} 2> {log}"
 
 
 rule generate:
     input:
-        "results/data/captions.parquet",
-        "results/data/pairs.parquet",
+        RESULTS.captions,
+        RESULTS.pairs,
         generation_parts,
     output:
-        texts="results/generations/{llm}.parquet",
-        swaps="results/generations/swaps/{llm}.parquet",
+        texts=RESULTS.generations("{llm}"),
+        swaps=RESULTS.swaps("{llm}"),
     log:
         "logs/generate/{llm}.log",
     benchmark:
-        "results/benchmarks/generate/{llm}.tsv"
+        RESULTS.benchmarks / "generate/{llm}.tsv"
     # the longest chains begin here: texts, then all the cells they train
     priority: 1
     conda:
@@ -41,22 +41,22 @@ rule generate:
     params:
         settings=settings_of("generate"),
     message:
-        "{wildcards.llm} writes how the pictures differ"
+        "{wildcards.llm} writes how the images differ"
     shell:
         "clipdiff generate --settings {params.settings:q} 2> {log}"
 
 
 rule filter:
     input:
-        "results/data/captions.parquet",
-        "results/data/pairs.parquet",
+        RESULTS.captions,
+        RESULTS.pairs,
         filter_source,
     output:
-        "results/differences/{llm}.parquet",
+        RESULTS.differences("{llm}"),
     log:
         "logs/filter/{llm}.log",
     benchmark:
-        "results/benchmarks/filter/{llm}.tsv"
+        RESULTS.benchmarks / "filter/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:

@@ -1,35 +1,35 @@
 rule prepare:
     output:
-        captions="results/data/captions.parquet",
-        pairs="results/data/pairs.parquet",
+        captions=RESULTS.captions,
+        pairs=RESULTS.pairs,
     log:
         "logs/prepare.log",
     benchmark:
-        "results/benchmarks/prepare.tsv"
+        RESULTS.benchmarks / "prepare.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:
         settings=settings_of("prepare"),
     message:
-        "Reading pictures with captions, drawing pairs"
+        "Reading images with captions, drawing pairs"
     shell:
         "clipdiff prepare --settings {params.settings:q} 2> {log}"
 
 
 rule embed:
     input:
-        "results/data/captions.parquet",
+        RESULTS.captions,
     output:
-        "results/embeds/image_embeds.safetensors",
+        RESULTS.image_embeds,
     log:
         "logs/embed.log",
     benchmark:
-        "results/benchmarks/embed.tsv"
+        RESULTS.benchmarks / "embed.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:
         settings=settings_of("embed"),
     message:
-        "Embedding every picture once"
+        "Embedding every image once"
     shell:
         "clipdiff embed --settings {params.settings:q} 2> {log}"

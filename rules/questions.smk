@@ -1,37 +1,37 @@
 # What the evaluation asks LLMs, where `evaluate` names `llm` for a table of texts.
 rule questions:
     input:
-        "results/data/captions.parquet",
-        "results/embeds/image_embeds.safetensors",
+        RESULTS.captions,
+        RESULTS.image_embeds,
     output:
-        "results/data/questions.parquet",
+        RESULTS.questions,
     log:
         "logs/questions.log",
     benchmark:
-        "results/benchmarks/questions.tsv"
+        RESULTS.benchmarks / "questions.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:
         settings=settings_of("questions"),
     message:
-        "Choosing the classes and held-out pictures that LLMs are asked about"
+        "Choosing the classes and held-out images that LLMs are asked about"
     shell:
         "clipdiff questions --settings {params.settings:q} 2> {log}"
 
 
 rule answer:
     input:
-        "results/data/questions.parquet",
+        RESULTS.questions,
     output:
-        "results/generations/questions/{llm}.parquet",
+        RESULTS.answers("{llm}"),
     log:
         "logs/answer/{llm}.log",
     benchmark:
-        "results/benchmarks/answer/{llm}.tsv"
+        RESULTS.benchmarks / "answer/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:
-        settings=settings_of("generate"),
+        settings=settings_of("answer"),
     message:
         "{wildcards.llm} answers what the evaluation asks"
     shell:
@@ -40,14 +40,14 @@ rule answer:
 
 rule filter_answers:
     input:
-        "results/data/questions.parquet",
-        "results/generations/questions/{llm}.parquet",
+        RESULTS.questions,
+        RESULTS.answers("{llm}"),
     output:
-        expand("results/evaluation_texts/{{llm}}/{table}.parquet", table=TEXT_TABLES),
+        [RESULTS.evaluation_text("{llm}", table) for table in TEXT_TABLES],
     log:
         "logs/filter_answers/{llm}.log",
     benchmark:
-        "results/benchmarks/filter_answers/{llm}.tsv"
+        RESULTS.benchmarks / "filter_answers/{llm}.tsv"
     conda:
         "../envs/clipdiff.yaml"
     params:

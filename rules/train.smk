@@ -1,17 +1,17 @@
 rule train:
     input:
-        "results/data/captions.parquet",
-        "results/embeds/image_embeds.safetensors",
-        "results/differences/{llm}.parquet",
+        RESULTS.captions,
+        RESULTS.image_embeds,
+        RESULTS.differences("{llm}"),
     output:
-        weights="results/models/{llm}/{loss}/seed{seed}/open_clip_model.safetensors",
-        config="results/models/{llm}/{loss}/seed{seed}/open_clip_config.json",
-        log="results/models/{llm}/{loss}/seed{seed}/train_log.jsonl",
-        provenance="results/models/{llm}/{loss}/seed{seed}/provenance.json",
+        weights=RESULTS.weights(CELL),
+        config=RESULTS.clip_config(CELL),
+        log=RESULTS.train_log(CELL),
+        provenance=RESULTS.provenance(CELL),
     log:
-        "logs/train/{llm}/{loss}/seed{seed}.log",
+        f"logs/train/{CELL}.log",
     benchmark:
-        "results/benchmarks/train/{llm}/{loss}/seed{seed}.tsv"
+        RESULTS.benchmarks / f"train/{CELL}.tsv"
     conda:
         "../envs/clipdiff.yaml"
     threads: training_threads

@@ -2,10 +2,12 @@
 
 import sys
 from types import ModuleType
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from clipdiff import __version__
 from clipdiff.cli import (
     check,
     data,
@@ -16,6 +18,7 @@ from clipdiff.cli import (
     filter,
     gather,
     generate,
+    init,
     prepare,
     prompt,
     questions,
@@ -32,14 +35,31 @@ def _name(verb: ModuleType) -> str:
 
 
 app = typer.Typer(
-    help="Which LLM, which loss? Finetuning CLIP on pairwise image differences.",
     epilog="The whole grid runs with `snakemake --profile profiles/local`; these are its stages "
     f"by hand, in the order of the data: {', '.join(map(_name, STAGES))}.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (*STAGES, trace, export, check, estimate):
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"clipdiff {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say it and leave."),
+    ] = False,
+) -> None:
+    """Finetune CLIP on pairwise image differences: which LLM, which loss?"""
+
+
+for verb in (init, *STAGES, trace, export, check, estimate):
     app.command(_name(verb))(verb.command)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(data.app, name="data")

@@ -2,16 +2,16 @@
 
 from clipdiff.cli import options as o
 from clipdiff.config.stages import GatherSettings, gather_settings
-from clipdiff.grid import Results
 
 
 def command(
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    compute: o.ComputeJson = None,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Gather all cells into tables, figures and the report."""
-    chosen = o.stage_settings(GatherSettings, settings, config, gather_settings)
+    own = o.stage_settings(GatherSettings, settings, compute, config, gather_settings)
     from clipdiff.tables.gather import gather
 
-    gather(chosen, Results(results).root)
+    gather(own, o.layout(results, config))

@@ -7,7 +7,6 @@ import typer
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import GenerateSettings, generate_settings
-from clipdiff.grid import Results
 
 PartText = Annotated[
     str | None,
@@ -16,29 +15,30 @@ PartText = Annotated[
 
 
 def command(
-    llm: o.LLMName = None,
+    llm: o.RowName = None,
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    compute: o.ComputeJson = None,
+    results: o.ResultsFolder = None,
     part: PartText = None,
     questions: o.QuestionsFlag = False,
 ) -> None:
-    """Let one LLM write how the pictures of each pair differ, from their captions."""
+    """Let one LLM write how the images of each pair differ, from their captions."""
 
     def cut(whole: Config) -> GenerateSettings:
-        return generate_settings(whole, o.chosen_llm(llm, whole))
+        return generate_settings(whole, o.parse_row(llm, whole))
 
-    chosen = o.stage_settings(GenerateSettings, settings, config, cut)
-    files = Results(results)
+    stage = o.stage_settings(GenerateSettings, settings, compute, config, cut)
+    layout = o.layout(results, config)
     if questions:
-        from clipdiff.llm.questions import answer_questions
+        from clipdiff.llm.evaluation_answers import answer_questions
 
-        answer_questions(chosen, files.questions, files.answers(chosen.llm))
+        answer_questions(stage, layout.questions, layout.answers(stage.llm))
         return
     from clipdiff.llm.generate import Part, generate, generate_part
 
-    where = (files.captions, files.pairs, files.generations(chosen.llm))
+    paths = (layout.captions, layout.pairs, layout.generations(stage.llm))
     if part is None:
-        generate(chosen, *where)
+        generate(stage, *paths)
     else:
-        generate_part(chosen, *where, Part.parse(part))
+        generate_part(stage, *paths, Part.parse(part))

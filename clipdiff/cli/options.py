@@ -1,5 +1,6 @@
 """What all verbs share: their options, how settings are read, and logging."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -7,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from clipdiff.config import Config, load_config
-from clipdiff.config.sections import Section
-from clipdiff.errors import ConfigError
-from clipdiff.grid import Variant
+from clipdiff.config.stages import StageSettings
+from clipdiff.errors import ConfigError, did_you_mean
+from clipdiff.grid import Cell, Control, Layout, Row
 
 ConfigFiles = Annotated[
     list[Path],
@@ -20,14 +20,27 @@ ConfigFiles = Annotated[
 ]
 SettingsJson = Annotated[
     str | None,
-    typer.Option("--settings", help="This stage's settings as JSON, as the workflow passes them."),
+    typer.Option("--settings", help="What decides this stage's numbers, as the workflow says it."),
 ]
-ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of all results.")]
-VariantText = Annotated[
+ComputeJson = Annotated[
     str | None,
-    typer.Option("--variant", help="One cell: llm=bert,loss=hinge,seed=0, or llm=pretrained."),
+    typer.Option(
+        "--compute", envvar="CLIPDIFF_COMPUTE", help="How they are computed, as the workflow says."
+    ),
 ]
-LLMName = Annotated[
+ResultsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        envvar="CLIPDIFF_RESULTS",
+        help="Folder of all results; else what the configuration says.",
+    ),
+]
+CellText = Annotated[
+    str | None,
+    typer.Option("--cell", "--variant", help="One cell: bert/hinge/seed0, or pretrained."),
+]
+RowName = Annotated[
     str | None,
     typer.Option(
         "--llm", help="An entry of llm_definitions, or captions, rewritten-X, shuffled-X."
@@ -38,14 +51,15 @@ QuestionsFlag = Annotated[
     typer.Option("--questions", help="What the evaluation asks, not the training pairs."),
 ]
 DEFAULT_CONFIG = [Path("config.yaml")]
-DEFAULT_RESULTS = Path("results")
+NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "matplotlib", "DeepSpeed")
 
-AnySettings = TypeVar("AnySettings", bound=Section)
+AnySettings = TypeVar("AnySettings", bound=StageSettings)
 
 
 def stage_settings(
     kind: type[AnySettings],
-    text: str | None,
+    settings: str | None,
+    compute: str | None,
     config: list[Path],
     cut: Callable[[Config], AnySettings],
 ) -> AnySettings:
@@ -57,37 +71,62 @@ def stage_settings(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "matplotlib", "DeepSpeed"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    if text is None:
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if settings is None:
         return cut(load_config(*config))
     try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise ConfigError(f"--settings: {error}") from error
+        stage = kind.model_validate_json(settings)
+        return stage.with_compute(json.loads(compute)) if compute else stage
+    except ValueError as error:  # pydantic's and json's derive from it
+        raise ConfigError(f"--settings, --compute: {error}") from error
 
 
-def chosen_variant(text: str | None) -> Variant:
-    """Parse ``--variant``.
+def layout(results: Path | None, config: list[Path] = DEFAULT_CONFIG) -> Layout:
+    """Return where results lie: as ``--results`` says, else the configuration, if there is one.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    if results is not None:
+        return Layout(results)
+    if config == DEFAULT_CONFIG and not config[0].is_file():
+        return Layout(Path("results"))
+    return Layout(Path(load_config(*config).results))
+
+
+def compute_json(compute: str | None, settings: str | None, config: list[Path]) -> str:
+    """Return how numbers are computed, for a process that this one starts with ``--settings``."""
+    if settings is not None:
+        return compute or "{}"
+    return json.dumps(load_config(*config).compute())
+
+
+def parse_cell(text: str | None) -> Cell:
+    """Parse ``--cell``.
 
     Raises:
         ConfigError: it is missing or malformed.
     """
     if text is None:
-        raise ConfigError("--variant: missing; expected llm=NAME,loss=NAME,seed=NUMBER")
-    return Variant.parse(text)
+        raise ConfigError("--cell: missing; expected ROW/LOSS/seedNUMBER, such as bert/hinge/seed0")
+    try:
+        return Cell.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"--cell: {error}") from error
 
 
-def chosen_llm(name: str | None, config: Config) -> str:
-    """Check ``--llm``.
+def parse_row(name: str | None, config: Config) -> Row:
+    """Parse ``--llm``.
 
     Raises:
-        ConfigError: it is missing, or no entry and no control row.
+        ConfigError: it is missing, or neither an entry nor a control.
     """
-    known = list(config.llm_definitions)
-    stem = (name or "").removeprefix("rewritten-").removeprefix("shuffled-")
-    if name is None or (stem not in known and name != "captions"):
+    entries = list(config.llm_definitions)
+    row = Row.parse(name or "")
+    if name is None or row.llm not in (entries if row.control != Control.CAPTIONS else [""]):
         raise ConfigError(
-            f"--llm: got '{name}', allowed: {', '.join(known)}, captions, rewritten-X, shuffled-X"
+            f"--llm: got '{name}', allowed: {', '.join(entries)}, captions, rewritten-X, "
+            f"shuffled-X{did_you_mean(row.llm, entries)}"
         )
-    return name
+    return row

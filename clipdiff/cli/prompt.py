@@ -8,7 +8,6 @@ from clipdiff.cli import options as o
 from clipdiff.config import load_config
 from clipdiff.config.entries import answers_of
 from clipdiff.config.stages import generate_settings
-from clipdiff.grid import Results
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -20,16 +19,16 @@ def prompt() -> None:
 
 @app.command("show")
 def show(
-    llm: o.LLMName = None,
+    llm: o.RowName = None,
     pair: Annotated[int, typer.Option("--pair", help="Its pair_id, or an image_id to reword.")] = 0,
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Show exactly what is sent to an LLM about one pair."""
-    chosen = load_config(*config)
-    name = o.chosen_llm(llm, chosen)
-    settings = generate_settings(chosen, answers_of(chosen, name) or name)
+    whole = load_config(*config)
+    row = o.parse_row(llm, whole)
+    settings = generate_settings(whole, answers_of(whole, row) or row)
     from clipdiff.llm.preview import preview
 
-    files = Results(results)
-    typer.echo(preview(settings, files.captions, files.pairs, pair))
+    layout = o.layout(results, config)
+    typer.echo(preview(settings, layout.captions, layout.pairs, pair))

@@ -1,5 +1,6 @@
 """``clipdiff train``."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -7,45 +8,45 @@ from pathlib import Path
 from clipdiff.cli import options as o
 from clipdiff.config import Config
 from clipdiff.config.stages import TrainSettings, train_settings
-from clipdiff.grid import Results, Variant
 from clipdiff.train.slurm import Nodes
 
 
 def command(
-    variant: o.VariantText = None,
+    cell: o.CellText = None,
     config: o.ConfigFiles = o.DEFAULT_CONFIG,
     settings: o.SettingsJson = None,
-    results: o.ResultsFolder = o.DEFAULT_RESULTS,
+    compute: o.ComputeJson = None,
+    results: o.ResultsFolder = None,
 ) -> None:
     """Finetune CLIP for one cell of the grid; run again after a kill, it resumes."""
 
     def cut(whole: Config) -> TrainSettings:
-        return train_settings(whole, o.chosen_variant(variant))
+        return train_settings(whole, o.parse_cell(cell))
 
-    chosen = o.stage_settings(TrainSettings, settings, config, cut)
-    os.environ["OMP_NUM_THREADS"] = str(chosen.train.threads)
+    stage = o.stage_settings(TrainSettings, settings, compute, config, cut)
+    os.environ["OMP_NUM_THREADS"] = str(stage.train.threads)
+    layout = o.layout(results, config)
     if "WORLD_SIZE" not in os.environ:
-        _start_ranks(chosen, results)
+        _start_ranks(stage, o.compute_json(compute, settings, config), layout.root)
     from clipdiff.train.run import train
 
-    files, cell = Results(results), Variant(chosen.llm, chosen.loss_name, str(chosen.seed))
     train(
-        chosen,
-        captions=files.captions,
-        embeds=files.image_embeds,
-        differences=files.differences(cell.llm),
-        output=files.model(cell),
-        checkpoints=files.checkpoints(cell),
+        stage,
+        captions=layout.captions,
+        embeds=layout.image_embeds,
+        differences=layout.differences(stage.cell.row),
+        output=layout.model(stage.cell),
+        checkpoints=layout.checkpoints(stage.cell),
     )
 
 
-def _start_ranks(chosen: TrainSettings, results: Path) -> None:
-    """Become torchrun where there are several ranks; over several nodes, one of its agents.
+def _start_ranks(stage: TrainSettings, compute: str, results: Path) -> None:
+    """Become torchrun if there are several ranks; over several nodes, one of its agents.
 
     Raises:
         ConfigError: the ranks don't divide by the nodes.
     """
-    nodes, ranks = Nodes.of_step(), chosen.train.ranks
+    nodes, ranks = Nodes.of_step(), stage.train.ranks
     where = ["--standalone", f"--nproc-per-node={ranks}"]
     if nodes is not None:
         where = [f"--nnodes={nodes.count}", f"--node-rank={nodes.index}"]
@@ -56,6 +57,6 @@ def _start_ranks(chosen: TrainSettings, results: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", *where]
     # a scheduler's warning has to reach the ranks, which save and leave
     launch += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
-    launch += ["-m", "clipdiff.cli", "train"]
-    launch += ["--settings", chosen.model_dump_json(), "--results", str(results)]
+    launch += ["-m", "clipdiff.cli", "train", "--results", str(results)]
+    launch += ["--settings", json.dumps(stage.result()), "--compute", compute]
     os.execv(sys.executable, launch)  # signals reach torchrun, with no process between

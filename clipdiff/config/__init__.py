@@ -1,6 +1,6 @@
-"""Configuration: sections, their check, and the slice that each stage gets."""
+"""The whole configuration: its check, what stands behind its names, and each stage's slice."""
 
-from clipdiff.config.load import check_config, load_config
-from clipdiff.config.sections import Config
+from clipdiff.config.model import Config
+from clipdiff.config.read import check_config, load_config
 
 __all__ = ["Config", "check_config", "load_config"]

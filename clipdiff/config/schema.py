@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clipdiff.config.sections import Config
+from clipdiff.config.model import Config
 from clipdiff.files import written_whole
 
 SCHEMA = Path(__file__).with_name("schema.json")

@@ -1,78 +1,206 @@
-"""What each stage is told: a slice of the configuration, so that a stage reruns for its own only.
+"""What each stage is told: a slice of the configuration, so that a stage reruns only for its own.
 
 Raise a stage's ``version`` when its code changes what it writes: Snakemake then remakes it.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from clipdiff.config import sections as s
-from clipdiff.config.entries import answers_of, asked_llm, filter_of, text_llm, train_of, writer
+from clipdiff.config.entries import (
+    all_cells,
+    answers_of,
+    asked_llm,
+    check_cell,
+    control_rows,
+    filter_of,
+    grid_rows,
+    task_entries,
+    text_llm,
+    train_of,
+    writer,
+)
+from clipdiff.config.model import AnyLoss, AnyTask, AnyWriter, Config, Controls, Data
+from clipdiff.config.stage_base import StageSettings
 from clipdiff.errors import ConfigError
-from clipdiff.grid import Variant
+from clipdiff.grid import Cell, Control, Row
+from clipdiff.settings import (
+    Clip,
+    Evaluate,
+    Filter,
+    Gather,
+    Generate,
+    Price,
+    Train,
+    Values,
+)
 
 
-class PrepareSettings(s.Section):
+class PrepareSettings(StageSettings):
     """Settings of ``clipdiff prepare``."""
 
     version: int = 2
-    data: s.Data
+    data: Data
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """What data sets say of it."""
+        return {"data": ["data"]}
 
 
-class EmbedSettings(s.Section):
+def prepare_settings(config: Config) -> PrepareSettings:
+    """Slice for ``prepare``."""
+    return PrepareSettings(data=config.data)
+
+
+class EmbedSettings(StageSettings):
     """Settings of ``clipdiff embed``."""
 
-    version: int = 1
-    clip: s.Clip
+    clip: Clip
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """How many images at once."""
+        return {"clip": ["clip"]}
 
 
-class GenerateSettings(s.Section):
+def embed_settings(config: Config) -> EmbedSettings:
+    """Slice for ``embed``."""
+    return EmbedSettings(clip=config.clip)
+
+
+class GenerateSettings(StageSettings):
     """Settings of ``clipdiff generate``: one LLM, writing differences or caption rewrites."""
 
-    version: int = 1
     llm: str
     task: Literal["difference", "rewrite"]
-    definition: s.LLM
-    generate: s.Generate
+    definition: AnyWriter
+    generate: Generate
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """The entry's own, and the section's."""
+        entry = Row.parse(self.llm).llm
+        return {"definition": [f"llm_definitions/{entry}"], "generate": ["generate"]}
 
 
-class FilterSettings(s.Section):
-    """Settings of ``clipdiff filter``; ``llm`` is a row name of the table.
+def generate_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``generate``; the row is an LLM's own, or its rewritten captions.
+
+    Raises:
+        ConfigError: no LLM is asked for that row, as it reuses the answers of another.
+    """
+    answers = answers_of(config, row)
+    if answers != row:
+        whose = f"; it takes the answers of '{answers}': name that" if answers else ""
+        raise ConfigError(f"--llm: no LLM is asked for '{row}' itself{whose}")
+    return GenerateSettings(
+        llm=str(row),
+        task="rewrite" if row.control == Control.REWRITTEN else "difference",
+        definition=config.llm_definitions[row.llm],
+        generate=config.generate,
+    )
+
+
+def answer_settings(config: Config, row: Row) -> GenerateSettings:
+    """Slice for ``answer``: the same, where no pair is asked about in both orders."""
+    settings = generate_settings(config, row)
+    return settings.model_copy(
+        update={"generate": settings.generate.model_copy(update={"swapped": 0})}
+    )
+
+
+class FilterSettings(StageSettings):
+    """Settings of ``clipdiff filter``; ``llm`` is a row's name.
 
     ``answers`` names the generations that its texts are made of; None for ``captions``.
     """
 
     version: int = 2
     llm: str
-    answers: str | None
-    filter: s.Filter
-    clip: s.Clip
+    answers: str | None = None
+    filter: Filter
+    clip: Clip
     seed: int
 
 
-class TrainSettings(s.Section):
+def filter_settings(config: Config, row: Row) -> FilterSettings:
+    """Slice for ``filter``."""
+    answers = answers_of(config, row)
+    return FilterSettings(
+        llm=str(row),
+        answers=None if answers is None else str(answers),
+        filter=filter_of(config, row),
+        clip=config.clip,
+        seed=config.data.seed,
+    )
+
+
+class TrainSettings(StageSettings):
     """Settings of ``clipdiff train``: one cell."""
 
-    version: int = 1
     llm: str
     loss_name: str
     seed: int
-    clip: s.Clip
-    loss: s.Loss
-    train: s.Train
+    clip: Clip
+    loss: AnyLoss
+    train: Train
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.of(self.llm, self.loss_name, self.seed)
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """An entry of loss_definitions may change how its cells are trained, too."""
+        entry = f"loss_definitions/{self.loss_name}"
+        return {"clip": ["clip"], "loss": [entry], "train": ["train", f"{entry}/train"]}
 
 
-class QuestionsSettings(s.Section):
+def train_settings(config: Config, cell: Cell) -> TrainSettings:
+    """Slice for ``train``.
+
+    Raises:
+        ConfigError: there is no such cell to train.
+    """
+    check_cell(config, cell, trains=True)
+    return TrainSettings(
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=int(cell.seed),
+        clip=config.clip,
+        loss=config.loss_definitions[cell.loss],
+        train=train_of(config, cell.loss),
+    )
+
+
+class QuestionsSettings(StageSettings):
     """Settings of ``clipdiff questions``: what the evaluation asks LLMs."""
 
-    version: int = 1
-    clip: s.Clip
-    evaluate: s.Evaluate
+    clip: Clip
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """How many images at once."""
+        return {"clip": ["clip"], "evaluate": ["evaluate"]}
 
 
-class EvaluateSettings(s.Section):
+def questions_settings(config: Config) -> QuestionsSettings:
+    """Slice for ``questions``; what only measuring needs is blanked out."""
+    unused: Values = {
+        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "writer": None,
+    }  # fmt: skip
+    return QuestionsSettings(
+        clip=config.clip,
+        evaluate=config.evaluate.model_copy(update=unused),
+        tasks={
+            name: task.asking() for name, task in task_entries(config).items() if task.text_tables
+        },
+    )
+
+
+class EvaluateSettings(StageSettings):
     """Settings of ``clipdiff evaluate``: one cell; ``pretrained`` has loss and seed ``none``.
 
-    ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them.
+    ``text_llm`` writes about classes for this cell, ``writer`` about pairs for all of them; both
+    are empty where no text of theirs is read.
     """
 
     version: int = 3
@@ -82,12 +210,50 @@ class EvaluateSettings(s.Section):
     text_llm: str
     writer: str
     image_tower_trained: bool
-    clip: s.Clip
-    reference_clip: s.Clip
-    evaluate: s.Evaluate
+    clip: Clip
+    reference_clip: Clip
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.of(self.llm, self.loss_name, self.seed)
+
+    def compute_paths(self) -> dict[str, list[str]]:
+        """Both CLIPs, and the section."""
+        return {name: [name] for name in ("clip", "reference_clip", "evaluate")}
+
+    def with_compute(self, compute: Mapping[str, Any]) -> Self:
+        """Set the compute fields of tasks, too."""
+        own = compute.get("task_definitions", {})
+        tasks = {name: task.computed_by(own.get(name, {})) for name, task in self.tasks.items()}
+        return super().with_compute(compute).model_copy(update={"tasks": tasks})
 
 
-class GatherSettings(s.Section):
+def evaluate_settings(config: Config, cell: Cell) -> EvaluateSettings:
+    """Slice for ``evaluate``.
+
+    Raises:
+        ConfigError: there is no such cell.
+    """
+    check_cell(config, cell, trains=False)
+    trained = not cell.is_pretrained and train_of(config, cell.loss).trains_images
+    return EvaluateSettings(
+        llm=str(cell.row),
+        loss_name=cell.loss,
+        seed=cell.seed,
+        text_llm=text_llm(config, cell.row) if config.evaluate.reads_class_texts else "",
+        writer=writer(config) if config.evaluate.reads_pair_texts else "",
+        image_tower_trained=trained,
+        clip=config.clip,
+        reference_clip=config.reference_clip,
+        evaluate=config.evaluate.model_copy(update={"writer": None}),  # who it is stands above
+        tasks=task_entries(config),
+    )
+
+
+class GatherSettings(StageSettings):
     """Settings of ``clipdiff gather``.
 
     ``prices`` are those of the entries that have one; ``answers`` says who was asked for the texts
@@ -98,98 +264,35 @@ class GatherSettings(s.Section):
     llms: list[str]
     losses: list[str]
     seeds: list[int]
-    controls: s.Controls
-    evaluate: s.Evaluate
-    gather: s.Gather
-    prices: dict[str, s.Price]
+    controls: Controls
+    evaluate: Evaluate
+    tasks: dict[str, AnyTask]
+    gather: Gather
+    prices: dict[str, Price]
     answers: dict[str, str]
 
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell that was evaluated, the pretrained CLIP first."""
+        return all_cells(self)
 
-def prepare_settings(config: s.Config) -> PrepareSettings:
-    """Slice for ``prepare``."""
-    return PrepareSettings(data=config.data)
-
-
-def embed_settings(config: s.Config) -> EmbedSettings:
-    """Slice for ``embed``."""
-    return EmbedSettings(clip=config.clip)
-
-
-def generate_settings(config: s.Config, llm: str) -> GenerateSettings:
-    """Slice for ``generate``; ``llm`` is an entry name or ``rewritten-<entry>``.
-
-    Raises:
-        ConfigError: nothing is asked for that row, as it takes what others have answered.
-    """
-    entry, answers = llm.removeprefix("rewritten-"), answers_of(config, llm)
-    if answers != llm:
-        whose = f"; it takes the answers of '{answers}': name that" if answers else ""
-        raise ConfigError(f"--llm: no LLM is asked for '{llm}' itself{whose}")
-    return GenerateSettings(
-        llm=llm,
-        task="difference" if entry == llm else "rewrite",
-        definition=config.llm_definitions[entry],
-        generate=config.generate,
-    )
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that were finetuned on, the grid's own first."""
+        return [*grid_rows(self), *control_rows(self)]
 
 
-def filter_settings(config: s.Config, llm: str) -> FilterSettings:
-    """Slice for ``filter``."""
-    return FilterSettings(
-        llm=llm,
-        answers=answers_of(config, llm),
-        filter=filter_of(config, llm),
-        clip=config.clip,
-        seed=config.data.seed,
-    )
-
-
-def train_settings(config: s.Config, variant: Variant) -> TrainSettings:
-    """Slice for ``train``."""
-    return TrainSettings(
-        llm=variant.llm,
-        loss_name=variant.loss,
-        seed=int(variant.seed),
-        clip=config.clip,
-        loss=config.loss_definitions[variant.loss],
-        train=train_of(config, variant.loss),
-    )
-
-
-def questions_settings(config: s.Config) -> QuestionsSettings:
-    """Slice for ``questions``; what only measuring takes is left out."""
-    unused = {
-        "wise_alphas": [1.0], "resamples": 1, "confidence": 0.5, "threads": 1, "unclip": None,
-        "prompt_alphas": [1.0], "shots": 1, "score_prefix": "", "writer": None,
-    }  # fmt: skip
-    return QuestionsSettings(clip=config.clip, evaluate=config.evaluate.model_copy(update=unused))
-
-
-def evaluate_settings(config: s.Config, variant: Variant) -> EvaluateSettings:
-    """Slice for ``evaluate``."""
-    trained = not variant.is_pretrained and train_of(config, variant.loss).trains_images
-    return EvaluateSettings(
-        llm=variant.llm,
-        loss_name=variant.loss,
-        seed=variant.seed,
-        text_llm=text_llm(config, variant.llm),
-        writer=writer(config),
-        image_tower_trained=trained,
-        clip=config.clip,
-        reference_clip=config.reference_clip,
-        evaluate=config.evaluate,
-    )
-
-
-def gather_settings(config: s.Config) -> GatherSettings:
+def gather_settings(config: Config) -> GatherSettings:
     """Slice for ``gather``."""
-    axes: dict[str, Any] = {name: getattr(config, name) for name in ("llms", "losses", "seeds")}
     entries = {name: config.llm_definitions[name] for name in config.llms}
     return GatherSettings(
-        **axes,
+        llms=config.llms,
+        losses=config.losses,
+        seeds=config.seeds,
         controls=config.controls,
-        evaluate=config.evaluate,
+        evaluate=config.evaluate.model_copy(update={"writer": None}),
+        tasks=task_entries(config),
         gather=config.gather,
-        prices={name: entry.price for name, entry in entries.items() if entry.price},
-        answers={name: asked_llm(config, name) or name for name in config.llms},
+        prices={name: entry.token_price for name, entry in entries.items() if entry.token_price},
+        answers={name: asked_llm(config, Row(name)) or name for name in config.llms},
     )

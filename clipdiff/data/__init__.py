@@ -1,1 +1,1 @@
-"""Pictures with captions, and the pairs drawn from them."""
+"""Images with captions, and the pairs drawn from them."""

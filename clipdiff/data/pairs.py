@@ -7,11 +7,11 @@ from clipdiff.errors import DataError
 
 
 def draw_pairs(captions: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
-    """Draw ``count`` distinct unordered pairs of train pictures.
+    """Draw ``count`` distinct unordered pairs of train images.
 
     Args:
         captions: the captions table.
-        count: pairs, 1 to M(M-1)/2 for M train pictures.
+        count: pairs, 1 to M(M-1)/2 for M train images.
         seed: the draw repeats for equal seeds.
 
     Returns:
@@ -24,7 +24,7 @@ def draw_pairs(captions: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     size = len(train)
     most = size * (size - 1) // 2
     if count > most:
-        raise DataError(f"data.pairs: got {count}, but {size} train pictures give {most} pairs")
+        raise DataError(f"data.pairs: got {count}, but {size} train images give {most} pairs")
     rng = np.random.default_rng(seed)
     first, second = _unrank(np.sort(rng.choice(most, count, replace=False)), size)
     flip = rng.random(count) < 0.5

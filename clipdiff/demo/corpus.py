@@ -27,7 +27,9 @@ def part(scene: Scene) -> str:
     return "test" if draw == 0 else "validation" if draw == 1 else "train"
 
 
-def draw_scene(rng: random.Random, wanted: str, styles: tuple[str, ...] = TRAIN_STYLES) -> Scene:
+def draw_scene(
+    rng: random.Random, which_part: str, styles: tuple[str, ...] = TRAIN_STYLES
+) -> Scene:
     """Draw a random scene of one part."""
     while True:
         scene = Scene(
@@ -38,7 +40,7 @@ def draw_scene(rng: random.Random, wanted: str, styles: tuple[str, ...] = TRAIN_
             style=rng.choice(styles),
             seed=rng.randrange(2**31),
         )
-        if part(scene) == wanted:
+        if part(scene) == which_part:
             return scene
 
 
@@ -49,13 +51,15 @@ REAL_PAIRS = (0, 0, 0, 0, 1)
 
 
 def draw_other(
-    rng: random.Random, scene: Scene, wanted: str, shared: Sequence[int] = EASY_PAIRS
+    rng: random.Random, scene: Scene, which_part: str, shared: Sequence[int] = EASY_PAIRS
 ) -> Scene:
     """Draw a second scene that shares one of ``shared`` attributes, or more, with the first."""
     while True:
         names = rng.sample(("name", "size", "count", "background"), rng.choice(shared))
-        other = draw_scene(rng, wanted)._replace(**{name: getattr(scene, name) for name in names})
-        if part(other) == wanted and other[:4] != scene[:4]:
+        other = draw_scene(rng, which_part)._replace(
+            **{name: getattr(scene, name) for name in names}
+        )
+        if part(other) == which_part and other[:4] != scene[:4]:
             return other
 
 

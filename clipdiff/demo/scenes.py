@@ -1,4 +1,4 @@
-"""Emoji scenes: the pictures of the embedded default, and the words that describe them.
+"""Emoji scenes: the images of the embedded default, and the words that describe them.
 
 A scene is some object, drawn one to three times, in one of three sizes, on one of eight
 backgrounds, in one of three drawing styles. All of it follows from a ``Scene`` and its seed.
@@ -7,12 +7,12 @@ backgrounds, in one of three drawing styles. All of it follows from a ``Scene`` 
 import csv
 import random
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
-ASSETS = Path(__file__).parent / "assets"
+from clipdiff.shipped import ASSETS
+
 STYLES = ("noto", "fluent", "twemoji")
 TRAIN_STYLES = ("noto", "fluent")
 HELD_OUT_STYLE = "twemoji"
@@ -56,11 +56,11 @@ class DemoObject(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """The attributes of one picture; ``seed`` places the sprites and words the caption."""
+    """The attributes of one image; ``seed`` places the sprites and words the caption."""
 
     name: str
     size: str
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is never called
     background: str
     style: str
     seed: int
@@ -88,21 +88,21 @@ def _sheet(style: str) -> Image.Image:
 
 
 def render(scene: Scene) -> Image.Image:
-    """Draw a scene as a 128 x 128 RGB picture."""
+    """Draw a scene as a 128 x 128 RGB image."""
     rng = random.Random(scene.seed)
     shade = [
         max(0, min(255, value + rng.randint(-10, 10))) for value in BACKGROUNDS[scene.background]
     ]
-    picture = Image.new("RGB", (SCENE_PIXELS, SCENE_PIXELS), tuple(shade))
+    image = Image.new("RGB", (SCENE_PIXELS, SCENE_PIXELS), tuple(shade))
     edge = SIZES[scene.size] + rng.randint(-2, 2)
-    drawn = sprite(scene.style, scene.name).resize((edge, edge), Image.Resampling.LANCZOS)
+    own_sprite = sprite(scene.style, scene.name).resize((edge, edge), Image.Resampling.LANCZOS)
     half = SCENE_PIXELS // 2
     for cell in rng.sample(range(4), scene.count):
         row, column = divmod(cell, 2)
         free = half - edge
         place = (column * half + rng.randint(0, free), row * half + rng.randint(0, free))
-        picture.paste(drawn, place, drawn)
-    return picture
+        image.paste(own_sprite, place, own_sprite)
+    return image
 
 
 def noun(scene: Scene) -> str:

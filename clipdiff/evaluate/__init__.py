@@ -1,1 +1,1 @@
-"""Evaluation of one cell: difference-based classification, zero-shot, CLIP-Score."""
+"""Evaluation of one cell by the tasks of its splits, and what it asks LLMs for."""

@@ -1,4 +1,4 @@
-"""The pictures' side of an evaluation: cached embeddings, found by image id."""
+"""The images' side of an evaluation: cached embeddings, looked up by image id."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from clipdiff.errors import DataError
 from clipdiff.files import read_tensors
 
 
-def read_image_embeds(path: Path, wanted: np.ndarray) -> Tensor:
-    """Return cached image_embeds (n, D) float32 of some pictures.
+def read_image_embeds(path: Path, image_ids: np.ndarray) -> Tensor:
+    """Return cached image_embeds (n, D) float32 of some images.
 
     Args:
         path: ``embeds/image_embeds.safetensors``.
-        wanted: (n,) int64 image ids.
+        image_ids: (n,) int64.
 
     Raises:
-        DataError: the file is missing, truncated or foreign, or lacks a picture.
+        DataError: the file is missing, truncated or foreign, or lacks an image.
     """
     tensors = read_tensors(path)
     if set(tensors) != {"image_embeds", "image_ids"}:
@@ -26,11 +26,11 @@ def read_image_embeds(path: Path, wanted: np.ndarray) -> Tensor:
             f"{path}: holds {sorted(tensors)}, expected image_embeds and image_ids; delete it and "
             "run `clipdiff embed` again"
         )
-    places = pd.Index(tensors["image_ids"].numpy()).get_indexer(wanted)
-    lacking = wanted[places < 0]
-    if len(lacking):
+    places = pd.Index(tensors["image_ids"].numpy()).get_indexer(image_ids)
+    missing = image_ids[places < 0]
+    if len(missing):
         raise DataError(
-            f"{path}: no embedding of {len(lacking)} evaluated pictures, first image_id "
-            f"{lacking[0]}; delete it and run `clipdiff embed` again"
+            f"{path}: no embedding of {len(missing)} evaluated images, first image_id "
+            f"{missing[0]}; delete it and run `clipdiff embed` again"
         )
     return tensors["image_embeds"][places].float()

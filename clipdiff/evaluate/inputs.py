@@ -1,4 +1,4 @@
-"""What an evaluation starts from: the pictures of its splits and their cached embeddings."""
+"""What an evaluation starts from: the images of its splits and their cached embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ from torch import Tensor
 
 from clipdiff.errors import ModelError
 from clipdiff.evaluate.image_embeds import read_image_embeds
-from clipdiff.evaluate.registry import Validation
-from clipdiff.evaluate.splits import Split, make_splits, read_captions
+from clipdiff.settings import Evaluate
+from clipdiff.tasks.base import Paint, TextEmbeds, Validation, View
+from clipdiff.tasks.measuring.splits import Split, make_splits, read_captions
 from clipdiff.towers.encode import TextEncoder, encode_texts
 from clipdiff.towers.load import LoadedClip
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The evaluated splits; ``image_embeds`` (M, D) are of their pictures, one by one.
+    """The evaluated splits; ``image_embeds`` (M, D) are of their images, one by one.
 
     ``image_ids`` (M,) has the row of ``captions``, the captions table, as its index.
     """
@@ -29,9 +30,30 @@ class Inputs:
     image_embeds: Tensor
 
     def parts(self, image_embeds: Tensor) -> dict[str, Tensor]:
-        """Cut image_embeds (M, D) of the pictures into those of each split."""
+        """Cut image_embeds (M, D) of the images into those of each split."""
         parts = image_embeds.split([len(split.rows) for split in self.splits])
         return {split.name: part for split, part in zip(self.splits, parts, strict=True)}
+
+    def views(
+        self,
+        evaluate: Evaluate,
+        text_embeds: TextEmbeds,
+        image_embeds: Tensor,
+        paint: Paint | None = None,
+    ) -> dict[str, View]:
+        """Return a model's view of each split, each with that of its validation split.
+
+        Args:
+            evaluate: the section, which names the validation splits.
+            text_embeds: the model's, of all texts that tasks ask for.
+            image_embeds: (M, D), the model's, of the images one by one.
+            paint: of a judge.
+        """
+        parts = self.parts(image_embeds)
+        validation = {name: parts.get(evaluate.for_split(name).validation) for name in parts}
+        return {
+            name: View(text_embeds, part, validation[name], paint) for name, part in parts.items()
+        }
 
     def validations(self, encode: TextEncoder) -> dict[str, Validation]:
         """Return each split as one that choices are made on, seen by a CLIP's present weights."""
@@ -40,7 +62,7 @@ class Inputs:
 
 
 def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: LoadedClip) -> Inputs:
-    """Read the pictures of some splits and their embeddings.
+    """Read the images of some splits and their embeddings.
 
     Args:
         captions: ``data/captions.parquet``.
@@ -49,7 +71,7 @@ def read_inputs(captions: Path, embeds: Path, names: Sequence[str], clip: Loaded
         clip: the CLIP that has to have made the embeddings.
 
     Raises:
-        DataError: a file is missing or truncated, or lacks a split or picture.
+        DataError: a file is missing or truncated, or lacks a split or image.
         ModelError: the embeddings are another CLIP's.
     """
     table = read_captions(captions)

@@ -1,38 +1,34 @@
-"""What the evaluation asks LLMs: how classes differ and look, and how held-out pictures differ.
+"""What the evaluation asks LLMs: how classes differ and look, and how held-out images differ.
 
-Which classes and pictures is chosen here, once for all LLMs, from data and settings and, for
-comparative prompting, from what the CLIP confuses before finetuning.
+Tasks say which classes and images, here, once for all LLMs: from data and settings and, where a
+task chooses, from what the CLIP makes of the validation split before finetuning.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
-from clipdiff.config.sections import Evaluate
 from clipdiff.config.stages import QuestionsSettings
 from clipdiff.errors import ConfigError
-from clipdiff.evaluate.attributes import class_key
-from clipdiff.evaluate.comparative_prompting import classes_to_tell_apart
-from clipdiff.evaluate.difference_pairs import pairs_to_write_about
-from clipdiff.evaluate.geometry import classes_to_compare
 from clipdiff.evaluate.inputs import read_inputs
-from clipdiff.evaluate.registry import Validation, chosen_on
-from clipdiff.evaluate.splits import Split
+from clipdiff.evaluate.tasks_of_split import validation_of
 from clipdiff.files import write_parquet
-from clipdiff.grid import LLM_TEXTS, TEXT_TABLES
+from clipdiff.grid.layout import TEXT_TABLES
+from clipdiff.tasks.base import TASKS, Validation
+from clipdiff.tasks.measuring.splits import Split
+from clipdiff.tasks.texts.attributes import class_key
+from clipdiff.tasks.texts.evaluation_questions import EvaluationQuestion
 from clipdiff.towers.encode import TextEncoder
 from clipdiff.towers.load import load_clip
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["task", "class_1", "class_2", "image_id_1", "image_id_2"]
-COLUMNS += ["caption_1", "caption_2"]
+ABOUT = ["task", "class_1", "class_2", "image_id_1", "image_id_2"]
+COLUMNS = [*ABOUT, "caption_1", "caption_2"]
 TYPES = {name: "Int64" if name.startswith("image") else "string" for name in COLUMNS}
-PAIR_TASKS = TEXT_TABLES["pair_differences"]
-CAPTION = "a photo of a {}"  # what an LLM is shown of a class, whatever the class prompts
-Row = dict[str, str | int]
 
 
 def write_questions(
@@ -41,7 +37,7 @@ def write_questions(
     """Write ``data/questions.parquet``, one row a question; none about the same classes twice.
 
     Args:
-        settings: the CLIP to finetune, tasks and splits.
+        settings: the CLIP to finetune, splits, and the tasks that read LLMs' texts.
         captions: ``data/captions.parquet``.
         embeds: ``embeds/image_embeds.safetensors`` of that CLIP.
         output: the file to write.
@@ -52,63 +48,42 @@ def write_questions(
     clip = load_clip(settings.clip)
     inputs = read_inputs(captions, embeds, settings.evaluate.splits, clip)
     validations = inputs.validations(TextEncoder(clip))
-    rows: list[Row] = []
-    for split in inputs.splits:
-        own = settings.evaluate.for_split(split.name)
-        rows += _about_classes(split, own, validations)
-        if own.pair_differences == LLM_TEXTS and not PAIR_TASKS.isdisjoint(own.tasks):
-            rows += _about_pairs(split, own)
+    rows = [
+        asdict(question)
+        for split in inputs.splits
+        for question in questions_of_split(split, settings, validations)
+    ]
     table = _without_repeats(pd.DataFrame(rows, columns=COLUMNS).astype(TYPES))
     if table.empty:
+        asking = [kind for kind in TASKS.kinds if TASKS.of(kind).text_tables]
         raise ConfigError(
-            "evaluate: texts of LLMs are wanted (`llm`), but no task of "
-            f"{', '.join(settings.evaluate.splits)} has a use for any; drop `llm`, or add "
-            "difference_classification, comparative_prompting or geometry to a split's tasks"
+            "evaluate: texts of LLMs are asked for (`llm`), but no task of "
+            f"{', '.join(settings.evaluate.splits)} has a use for any; drop `llm`, or add one of "
+            f"{', '.join(asking)} to a split's tasks"
         )
     table.insert(0, "question_id", range(len(table)))
     write_parquet(output, table)
     log.info("%d questions", len(table))
 
 
-def _about_classes(
-    split: Split, settings: Evaluate, validations: dict[str, Validation]
-) -> Iterator[Row]:
-    compare, moved = "geometry" in settings.tasks, "comparative_prompting" in settings.tasks
-    if settings.class_differences == LLM_TEXTS and moved:
-        validation = chosen_on("comparative_prompting", split, settings, validations)
-        yield from _differences(classes_to_tell_apart(validation, settings), split)
-    if settings.class_differences == LLM_TEXTS and compare:
-        pairs = classes_to_compare(split, settings)
-        yield from _differences([*pairs, *pairs[:, ::-1]], split)
-    if settings.class_descriptions == LLM_TEXTS and moved:
-        for name in split.class_names:
-            yield {"task": "describe", "class_1": name, "caption_1": name}
-
-
-def _differences(pairs: Iterable[Iterable[int]], split: Split) -> Iterator[Row]:
-    for pair in pairs:
-        first, second = (split.class_names[place] for place in pair)
-        classes: Row = {"class_1": first, "class_2": second}
-        asked: Row = {"caption_1": CAPTION.format(first), "caption_2": CAPTION.format(second)}
-        yield {"task": "difference"} | classes | asked
-
-
-def _about_pairs(split: Split, settings: Evaluate) -> Iterator[Row]:
-    for pair in pairs_to_write_about(split, settings):
-        for first, second in (pair, pair[::-1]):
-            pictures: Row = {
-                "image_id_1": int(split.image_ids[first]),
-                "image_id_2": int(split.image_ids[second]),
-            }
-            asked: Row = {
-                "caption_1": split.captions[first],
-                "caption_2": split.captions[second],
-            }
-            yield {"task": "difference"} | pictures | asked
+def questions_of_split(
+    split: Split, settings: QuestionsSettings, validations: Mapping[str, Validation]
+) -> list[EvaluationQuestion]:
+    """Return what the tasks of a split ask, table by table and then kind by kind."""
+    section = settings.evaluate.for_split(split.name)
+    entries = [(name, settings.tasks[name]) for name in section.tasks if name in settings.tasks]
+    questions = [
+        question
+        for name, entry in sorted(entries, key=lambda named: named[1].kind)
+        for question in entry.questions(
+            split, section, validation_of(name, entry, split, section, validations)
+        )
+    ]
+    return sorted(questions, key=lambda question: TEXT_TABLES.index(question.table))
 
 
 def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
-    """Ask about two classes once, whatever the splits and tasks that want them."""
+    """Ask about two classes once, whatever the splits and tasks that read the answer."""
     keys = table[["class_1", "class_2"]].map(class_key, na_action="ignore")
-    repeats = table.assign(**keys).duplicated(COLUMNS[:5])
+    repeats = table.assign(**keys).duplicated(ABOUT)
     return table[~repeats].reset_index(drop=True)

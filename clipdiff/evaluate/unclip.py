@@ -1,43 +1,71 @@
-"""Pictures that unCLIP makes of edited embeddings, as the judge sees them.
+"""Images that unCLIP makes of edited embeddings, as the judge sees them.
 
 Embeddings are compared after L2 normalisation, but a decoder was trained on them before it. Its
-pipeline holds the CLIP that made them, so a few pictures tell the length that it expects, and
+pipeline holds the CLIP that made them, so a few images tell the length that it expects, and
 whether that CLIP is the cell's. (``image_normalizer`` can't: where its mean is 0 and its std 1, as
 for ViT-H-14, it never saw a statistic.)
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import Any
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
-from transformers.utils import logging as transformers_logging
 
-from clipdiff.config.sections import Unclip
 from clipdiff.errors import ConfigError, ModelError
 from clipdiff.evaluate.inputs import Inputs
-from clipdiff.evaluate.registry import Painted
 from clipdiff.progress import Progress
-from clipdiff.towers.images import embed_pictures, open_pictures, read_pictures
-from clipdiff.towers.load import LoadedClip
+from clipdiff.settings import Clip
+from clipdiff.tasks.base import Painted
+from clipdiff.tasks.clip_score import Unclip
+from clipdiff.towers.images import embed_pixels, open_images, read_images
+from clipdiff.towers.load import LoadedClip, load_clip
 
-if TYPE_CHECKING:
-    from diffusers import StableUnCLIPImg2ImgPipeline
-
-COMPARED = 32
+SAMPLE = 32
 SAME_CLIP = 0.9  # mean cosine: near 1 for one CLIP in two libraries, near 0 for another CLIP
+
+
+class Painters:
+    """The painters of a judge, whose weights stay while the cell's CLIP changes its own.
+
+    A decoder, and the judge again, are loaded when a task first paints.
+
+    Args:
+        reference_clip: the judge.
+        inputs: images, with image_embeds of the CLIP that decoders have to fit.
+    """
+
+    def __init__(self, reference_clip: Clip, inputs: Inputs):
+        self.reference_clip, self.inputs = reference_clip, inputs
+        self.painters: dict[Unclip, Painter] = {}
+
+    @cached_property
+    def judge(self) -> LoadedClip:
+        """The frozen reference CLIP."""
+        return load_clip(self.reference_clip)
+
+    def paint(self, settings: Unclip, image_embeds: Tensor, seeds: Sequence[int]) -> Painted:
+        """Paint embeddings by a decoder, as ``Painter.paint`` does.
+
+        Raises:
+            ModelError, ConfigError: the decoder can't be loaded or does not fit.
+        """
+        if settings not in self.painters:
+            self.painters[settings] = Painter(settings, self.inputs, self.judge)
+        return self.painters[settings].paint(image_embeds, seeds)
 
 
 class Painter:
     """A ``diffusers.StableUnCLIPImg2ImgPipeline`` that paints embeddings of one CLIP for a judge.
 
-    fp16 on a GPU, else fp32. Pictures are the same whatever they are painted with, to rounding.
+    fp16 on a GPU, else fp32. Images are the same whatever they are painted with, to rounding.
 
     Args:
-        settings: the section ``evaluate.unclip``.
-        inputs: pictures, with image_embeds of the CLIP that the decoder has to fit.
+        settings: which decoder, and how it decodes.
+        inputs: images, with image_embeds of the CLIP that the decoder has to fit.
         judge: the frozen reference CLIP.
 
     Raises:
@@ -53,38 +81,38 @@ class Painter:
         levels = self.pipeline.image_noising_scheduler.config.num_train_timesteps
         if settings.noise_level >= levels:
             raise ConfigError(
-                f"evaluate.unclip.noise_level: got {settings.noise_level}, expected less than "
+                f"clip_score: unclip.noise_level: got {settings.noise_level}, expected less than "
                 f"{levels}, the levels that {settings.model} was trained on"
             )
         self.norm = expected_norm(self._own_embeds(inputs))
 
     def paint(self, image_embeds: Tensor, seeds: Sequence[int]) -> Painted:
-        """Paint embeddings, and embed the pictures by the judge.
+        """Paint embeddings, and embed the images by the judge.
 
         Args:
             image_embeds: (N, D) float32, L2-normalised, in the space of the decoder's CLIP.
             seeds: N random seeds.
 
         Raises:
-            ModelError: a picture has values that are not finite.
+            ModelError: an image has values that are not finite.
         """
-        pictures: list[Image] = []
-        judged = []
-        with Progress("unCLIP pictures", len(image_embeds)) as progress:
+        images: list[Image] = []
+        parts = []
+        with Progress("unCLIP images", len(image_embeds)) as progress:
             for start in range(0, len(image_embeds), self.settings.batch):
                 part = slice(start, start + self.settings.batch)
-                made = self._decode(image_embeds[part] * self.norm, seeds[part])
-                preprocessed = torch.stack([self.judge.preprocess(picture) for picture in made])
-                judged.append(embed_pictures(self.judge, preprocessed))
-                pictures += made
-                progress.advance(len(made))
-        return Painted(pictures, torch.cat(judged))
+                batch = self._decode(image_embeds[part] * self.norm, seeds[part])
+                preprocessed = torch.stack([self.judge.preprocess(image) for image in batch])
+                parts.append(embed_pixels(self.judge, preprocessed))
+                images += batch
+                progress.advance(len(batch))
+        return Painted(images, torch.cat(parts))
 
     def _decode(self, image_embeds: Tensor, seeds: Sequence[int]) -> list[Image]:
         """Paint embeddings (n, D) of the length that the decoder expects, without a prompt."""
         # on the CPU, so that a GPU starts from the same noise
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        made = self.pipeline(
+        pixels = self.pipeline(
             prompt=[""] * len(seeds),
             image_embeds=image_embeds.to(self.device, self.pipeline.unet.dtype),
             num_inference_steps=self.settings.steps,
@@ -93,27 +121,27 @@ class Painter:
             generator=generators,
             output_type="pt",
         ).images  # (n, 3, H, W) in [0, 1]
-        if not made.isfinite().all():
+        if not pixels.isfinite().all():
             raise ModelError(
-                f"evaluate.unclip.model '{self.settings.model}': made pictures that are not "
-                f"finite in {made.dtype}; use a decoder that is made for it, or a smaller guidance"
+                f"clip_score: unclip.model '{self.settings.model}': made images that are not "
+                f"finite in {pixels.dtype}; use a decoder that is made for it, or less guidance"
             )
         processor = self.pipeline.image_processor
-        return processor.numpy_to_pil(processor.pt_to_numpy(made))
+        return processor.numpy_to_pil(processor.pt_to_numpy(pixels))
 
     def _own_embeds(self, inputs: Inputs) -> Tensor:
-        """Embed a few pictures (n, D) by the decoder's own CLIP, which has to be the cell's."""
-        known = inputs.image_embeds[:COMPARED]
+        """Embed a few images (n, D) by the decoder's own CLIP, which has to be the cell's."""
+        cached = inputs.image_embeds[:SAMPLE]
         width = self.pipeline.image_normalizer.config.embedding_dim
-        if width != known.shape[1]:
-            raise self._misfit(f"image embeddings of width {width}, those here {known.shape[1]}")
-        pictures = read_pictures(inputs.captions, inputs.image_ids.iloc[:COMPARED])
-        opened = list(open_pictures(pictures))
-        pixels = self.pipeline.feature_extractor(images=opened, return_tensors="pt").pixel_values
+        if width != cached.shape[1]:
+            raise self._misfit(f"image embeddings of width {width}, those here {cached.shape[1]}")
+        encoded = read_images(inputs.captions, inputs.image_ids.iloc[:SAMPLE])
+        images = list(open_images(encoded))
+        pixels = self.pipeline.feature_extractor(images=images, return_tensors="pt").pixel_values
         encoder = self.pipeline.image_encoder
         with torch.inference_mode():
             own = encoder(pixels.to(self.device, encoder.dtype)).image_embeds.float().cpu()
-        cosine = float(cosine_similarity(own, known).mean())
+        cosine = float(cosine_similarity(own, cached).mean())
         if cosine < SAME_CLIP:
             raise self._misfit(
                 f"image embeddings of its own image encoder, whose mean cosine with those here "
@@ -123,8 +151,8 @@ class Painter:
 
     def _misfit(self, what: str) -> ModelError:
         return ModelError(
-            f"evaluate.unclip.model '{self.settings.model}' was trained on {what}: a decoder fits "
-            "one CLIP only; name the decoder of clip.model, or leave evaluate.unclip out"
+            f"clip_score: unclip.model '{self.settings.model}' was trained on {what}: a decoder "
+            "fits one CLIP only; name the decoder of clip.model, or leave unclip out"
         )
 
 
@@ -133,8 +161,8 @@ def expected_norm(image_embeds: Tensor) -> float:
     return float(image_embeds.norm(dim=1).square().mean().sqrt())
 
 
-def load_pipeline(settings: Unclip, dtype: torch.dtype) -> "StableUnCLIPImg2ImgPipeline":
-    """Load a decoder from its folder, or by its hub name; safetensors only.
+def load_pipeline(settings: Unclip, dtype: torch.dtype) -> Any:
+    """Load a StableUnCLIPImg2ImgPipeline from its folder or by its hub name; safetensors only.
 
     Raises:
         ModelError: diffusers is not installed, or there is no such decoder.
@@ -142,9 +170,10 @@ def load_pipeline(settings: Unclip, dtype: torch.dtype) -> "StableUnCLIPImg2ImgP
     try:
         from diffusers import StableUnCLIPImg2ImgPipeline
         from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise ModelError(
-            f"evaluate.unclip: {error}; run `pip install 'clipdiff[unclip]'`, or leave it out"
+            f"clip_score: unclip: {error}; run `pip install 'clipdiff[unclip]'`, or leave it out"
         ) from error
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
@@ -154,7 +183,7 @@ def load_pipeline(settings: Unclip, dtype: torch.dtype) -> "StableUnCLIPImg2ImgP
         )
     except Exception as error:  # diffusers, the hub and safetensors share no base class
         raise ModelError(
-            f"evaluate.unclip.model '{settings.model}' can't be loaded: {error}; expected the "
+            f"clip_score: unclip.model '{settings.model}' can't be loaded: {error}; expected the "
             "folder or hub name of a StableUnCLIPImg2ImgPipeline with safetensors weights"
         ) from error
     pipeline.set_progress_bar_config(disable=True)

@@ -29,7 +29,7 @@ def weight_settings(
         alphas: shares of the finetuned weights, 0 to 1.
 
     Raises:
-        ModelError: the folder is none of a finetuned version of this CLIP.
+        ModelError: the folder holds no finetuned version of this CLIP.
     """
     if model is None:
         yield "pretrained", pretrained

@@ -1,6 +1,7 @@
 """A finetuned model to share: its open_clip folder and a model card."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,20 @@ from huggingface_hub import ModelCardData
 
 from clipdiff.errors import DataError, ModelError
 from clipdiff.files import read_json, written_whole
+from clipdiff.grid import Cell, Layout
+from clipdiff.grid.layout import WEIGHTS
+from clipdiff.losses.base import describe_loss
+from clipdiff.provenance import Provenance
+from clipdiff.settings import Values
+from clipdiff.shipped import SCHEME
+from clipdiff.tasks.base import Measure
+from clipdiff.tasks.measuring.measures import measures_in
 
-WEIGHTS = "open_clip_model.safetensors"
-MEASURES = {
-    ("difference/mean", "accuracy"): "difference accuracy (chance 0.5)",
-    ("zero_shot", "acc1"): "zero-shot acc1",
-    ("clip_score", "retrieval"): "CLIP-Score (retrieval)",
-    ("clip_score", "edit"): "CLIP-Score, edit",
-}
 BODY = """\
 # {name}
 
 A CLIP finetuned on pairwise image differences: its text tower puts a text that says how one
-picture differs from another along the difference of the two image embeddings (PC-CLIP, Sam et al.
+image differs from another along the difference of the two image embeddings (PC-CLIP, Sam et al.
 2025). Made by clipdiff.
 
 ```python
@@ -35,15 +37,15 @@ model, _, preprocess = open_clip.create_model_and_transforms("local-dir:{folder}
 
 ## Metrics
 Measured by the workflow with the weights in this folder; intervals are {confidence:g} %, over
-pictures. Choices were made on the validation split, if there is one: read the other splits.
+images. Choices were made on the validation split, if there is one: read the other splits.
 
 {metrics}
 
 ## Limits
-- What was learned from these pictures and texts need not carry over to others.
+- What was learned from these images and texts need not carry over to others.
 - Zero-shot accuracy can fall where difference accuracy rises. Averaging these weights with those
   of the base model keeps much of both.
-- The texts come from captions, not from pictures: what captions leave out was not learned, and
+- The texts come from captions, not from images: what captions leave out was not learned, and
   mistakes of whoever wrote the texts were.
 - A research model, with the biases of its base model and of its texts.
 
@@ -52,107 +54,122 @@ pictures. Choices were made on the validation split, if there is one: read the o
 """
 
 
-def export_model(model: Path, metrics: Path, output: Path) -> None:
+def export_model(layout: Layout, cell: Cell, output: Path) -> None:
     """Copy an exported model with a model card, ready for ``local-dir:`` or a hub.
 
     Args:
-        model: ``models/{llm}/{loss}/seed{seed}``.
-        metrics: ``metrics/{llm}/{loss}/seed{seed}.json``.
+        layout: where results lie.
+        cell: whose model.
         output: folder to write; files of the same names are replaced.
 
     Raises:
-        ModelError: ``model`` is no exported model.
-        DataError: the metrics or the provenance are missing or of another form.
+        ModelError: the cell has no exported model.
+        DataError: its metrics or provenance are missing or of another form.
     """
-    if not (model / WEIGHTS).is_file():
+    if not layout.weights(cell).is_file():
         raise ModelError(
-            f"{model}: no exported model (it lacks {WEIGHTS}); train this cell first, or correct "
-            "--variant or --results"
+            f"{layout.model(cell)}: no exported model (it lacks {WEIGHTS}); train this cell first, "
+            "or correct --cell or --results"
         )
-    measured = read_json(metrics)
-    card = model_card(read_json(model / "provenance.json"), measured, output.name)
-    for source in sorted(path for path in model.iterdir() if path.is_file()):
+    path = layout.provenance(cell)
+    trained = Provenance.parse(read_json(path), path)
+    card = model_card(trained, read_json(layout.metrics(cell)), output.name)
+    for source in sorted(path for path in layout.model(cell).iterdir() if path.is_file()):
         with written_whole(output / source.name) as scratch:
             shutil.copyfile(source, scratch)
     with written_whole(output / "README.md") as scratch:
         scratch.write_text(card)
 
 
-def model_card(trained: dict[str, Any], measured: dict[str, Any], folder: str) -> str:
+def model_card(trained: Provenance, metrics: Mapping[str, Any], folder: str) -> str:
     """Return the card: base model, texts, loss, settings, metrics, limits, provenance.
 
     Args:
-        trained: ``provenance.json`` of the model.
-        measured: its metrics file.
+        trained: the provenance of the model.
+        metrics: its metrics file.
         folder: name of the folder, for the example.
 
     Raises:
         DataError: a fact is missing.
     """
+    settings = trained.settings
     try:
-        settings = trained["settings"]
-        base, loss = settings["clip"], settings["loss"]
-        data = ModelCardData(
-            library_name="open_clip",
-            pipeline_tag="zero-shot-image-classification",
-            base_model=None if base["model"].startswith("local-dir:") else base["model"],
-            tags=["clip", "pc-clip", "image-differences"],
-        )
+        measured = Provenance.parse(metrics["provenance"], f"the metrics of {folder}")
         body = BODY.format(
             name=f"{settings['llm']}, {settings['loss_name']}, seed {settings['seed']}",
             folder=folder,
-            training=_training(settings, base, loss),
-            confidence=100 * measured["provenance"]["settings"]["evaluate"]["confidence"],
-            metrics=_metrics(measured["rows"]),
+            training=_training(trained),
+            confidence=100 * measured.settings["evaluate"]["confidence"],
+            metrics=_metrics(metrics["rows"], measures_in(measured.settings)),
             provenance=_provenance(trained),
         )
     except KeyError as error:
         raise DataError(
             f"the provenance or metrics of {folder} lack {error}; train and evaluate the cell again"
         ) from error
-    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+    return f"---\n{_header(settings['clip']).to_yaml()}\n---\n\n{body}"
 
 
-def _training(settings: dict[str, Any], base: dict[str, Any], loss: dict[str, Any]) -> str:
-    train = settings["train"]
+def _header(base: Values) -> ModelCardData:
+    """Return what a hub wants to know; a base model that is a folder means nothing there."""
+    local = base["model"].startswith(("local-dir:", SCHEME))
+    return ModelCardData(
+        library_name="open_clip",
+        pipeline_tag="zero-shot-image-classification",
+        base_model=None if local else base["model"],
+        tags=["clip", "pc-clip", "image-differences"],
+    )
+
+
+def _training(trained: Provenance) -> str:
+    settings = trained.settings
+    base, train = settings["clip"], settings["train"]
     tag = f" ({base['pretrained']})" if base.get("pretrained") else ""
     facts = {
         "Base model": f"`{base['model']}`{tag}",
         "Texts": f"`{settings['llm']}` (an entry of `llm_definitions`, or a control)",
-        "Loss": f"{settings['loss_name']}: {_listed(loss)}",
+        "Loss": f"{settings['loss_name']}: {describe_loss(settings['loss'])}",
         "Trained": f"{train['trainable']}, seed {settings['seed']}",
         "Settings": _listed(train),
     }
-    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    if compute := trained.compute.get("train"):
+        facts["Computed with"] = _listed(compute)
+    return _bullets(facts)
 
 
-def _metrics(rows: list[dict[str, Any]]) -> str:
+def _metrics(rows: Sequence[Mapping[str, Any]], measures: Sequence[Measure]) -> str:
+    titles = {(each.task, each.metric): each.title for each in measures if each.main}
     table = [
         {
             "split": row["split"],
-            "metric": MEASURES[row["task"], row["metric"]],
+            "metric": titles[row["task"], row["metric"]],
             "value": f"{row['value']:.3f}",
             "interval": f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]",
             "items": str(row["n"]),
         }
         for row in rows
-        if row["weights"] == "finetuned" and (row["task"], row["metric"]) in MEASURES
+        if row["weights"] == "finetuned" and (row["task"], row["metric"]) in titles
     ]
     if not table:
         return "None with finetuned weights: `evaluate.wise_alphas` lacks 1.0."
     return pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)
 
 
-def _provenance(facts: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    listed = {
-        "Commit": facts["git_commit"],
-        "Settings hash": facts["settings_hash"],
-        "Versions": f"Python {facts['python']}, {versions}",
-        "Date": facts["date"],
-    }
-    return "\n".join(f"- {name}: {value}" for name, value in listed.items())
+def _provenance(trained: Provenance) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in trained.versions.items())
+    return _bullets(
+        {
+            "Commit": str(trained.git_commit),
+            "Settings hash": trained.settings_hash,
+            "Versions": f"Python {trained.python}, {versions}",
+            "Date": trained.date,
+        }
+    )
 
 
-def _listed(section: dict[str, Any]) -> str:
+def _bullets(facts: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {text}" for name, text in facts.items())
+
+
+def _listed(section: Values) -> str:
     return ", ".join(f"{name} {value}" for name, value in section.items() if value is not None)

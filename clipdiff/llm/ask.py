@@ -7,12 +7,11 @@ from contextlib import closing
 import pandas as pd
 
 from clipdiff.config.stages import GenerateSettings
-from clipdiff.llm import prompts
-from clipdiff.llm.answers import AnswerStore, Question
-from clipdiff.llm.base import Writer
+from clipdiff.llm.answer_store import AnswerStore, Question
 from clipdiff.llm.budget import Budget
-from clipdiff.llm.progress import Meter
-from clipdiff.llm.registry import open_writer
+from clipdiff.llm.meter import Meter
+from clipdiff.prompts import Prompt
+from clipdiff.writers.base import Writer
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +21,19 @@ class Asking:
 
     Args:
         settings: the LLM, how to ask, the budget.
+        prompt: the LLM's.
         shards: all that have to be answered, in runs that are asked and kept together.
         store: where answers are kept.
     """
 
     def __init__(
-        self, settings: GenerateSettings, shards: Sequence[Sequence[Question]], store: AnswerStore
+        self,
+        settings: GenerateSettings,
+        prompt: Prompt,
+        shards: Sequence[Sequence[Question]],
+        store: AnswerStore,
     ):
-        self.settings, self.shards, self.store = settings, shards, store
-        self.prompt = prompts.load(settings.definition.prompt)
+        self.settings, self.prompt, self.shards, self.store = settings, prompt, shards, store
         self.keys = [[store.key(question) for question in shard] for shard in shards]
         self.total = sum(map(len, shards))
         self.budget = Budget(settings.llm, settings.definition, settings.generate)
@@ -50,23 +53,23 @@ class Asking:
             ModelError: the model can't be loaded.
             GenerationError: its server can't answer, or the budget is spent; answers are kept.
         """
-        known, keys = self.store.load(), [key for keys in self.keys for key in keys]
-        kept = known[known.index.isin(keys)]
+        stored, keys = self.store.load(), [key for keys in self.keys for key in keys]
+        kept = stored[stored.index.isin(keys)]
         self.budget.spend(int(kept["prompt_tokens"].sum()), int(kept["completion_tokens"].sum()))
         self.answered, name = set(kept.index), self.settings.llm
         if self.answered:
             log.info("%s: %d of %d rows were there already", name, len(kept), self.total)
         if self.missing:
             self._ask_all()
-            known = self.store.load()
-        found = known.loc[keys].reset_index(drop=True)
-        found.insert(0, "row_id", [each.row_id for shard in self.shards for each in shard])
-        return found
+            stored = self.store.load()
+        answers = stored.loc[keys].reset_index(drop=True)
+        answers.insert(0, "row_id", [each.row_id for shard in self.shards for each in shard])
+        return answers
 
     def _ask_all(self) -> None:
         settings, total = self.settings, self.total
         with (
-            closing(open_writer(settings.definition, settings.generate, self.prompt)) as writer,
+            closing(settings.definition.open(settings.generate, self.prompt)) as writer,
             Meter(settings.llm, total, total - self.missing) as meter,
         ):
             for shard, keys in zip(self.shards, self.keys, strict=True):
@@ -78,7 +81,7 @@ class Asking:
     def _ask(
         self, writer: Writer, shard: Sequence[Question], keys: Sequence[str], meter: Meter
     ) -> None:
-        """Ask what a shard lacks; a spent budget lets come what is under way."""
+        """Ask what a shard lacks; once the budget is spent, only await what is under way."""
         done = {place for place, key in enumerate(keys) if key in self.answered}
         if len(done) == len(shard):
             return

@@ -1,7 +1,8 @@
 """What an LLM's answers may cost, in tokens and money, over all runs together."""
 
-from clipdiff.config.sections import LLM, Generate
 from clipdiff.errors import GenerationError
+from clipdiff.settings import Generate
+from clipdiff.writers.base import WriterEntry
 
 
 class Budget:
@@ -9,12 +10,12 @@ class Budget:
 
     Args:
         llm: name of the entry, for the message.
-        definition: has the price.
+        entry: has the price.
         generate: has the limits.
     """
 
-    def __init__(self, llm: str, definition: LLM, generate: Generate):
-        self.llm, self.price = llm, definition.price
+    def __init__(self, llm: str, entry: WriterEntry, generate: Generate):
+        self.llm, self.price = llm, entry.token_price
         self.max_cost, self.max_tokens = generate.max_cost, generate.max_tokens_total
         self.prompt_tokens, self.completion_tokens = 0, 0
 

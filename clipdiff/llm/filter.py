@@ -1,4 +1,4 @@
-"""The filter stage: one LLM's answers cleaned and judged, and the rows of the controls."""
+"""The filter stage: one LLM's answers cleaned and checked, and the rows of the controls."""
 
 import logging
 from collections.abc import Sequence
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.arrays import BooleanArray
 
 from clipdiff.config.stages import FilterSettings
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_parquet
-from clipdiff.llm.context import TextContext
+from clipdiff.grid import Control, Row
+from clipdiff.llm.text_context import TextContext
+from clipdiff.llm.text_filter import Screening, TextFilter
 from clipdiff.llm.truth import Attributes, Vocabulary, is_true, read_attributes
-from clipdiff.llm.verdicts import Judge, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +29,10 @@ def filter_differences(
     """Write ``differences/{llm}.parquet``.
 
     Args:
-        settings: the filter section; ``llm`` is a row name of the table: an LLM's entry,
-            ``rewritten-<llm>``, ``shuffled-<llm>`` or ``captions``.
+        settings: the filter section; ``llm`` is a row's name.
         captions: ``data/captions.parquet``.
         pairs: ``data/pairs.parquet``.
-        source: raw answers; for ``shuffled-<llm>`` that LLM's differences; None for ``captions``.
+        source: raw answers; for a shuffled row that LLM's differences; None for ``captions``.
         output: the file to write.
 
     Raises:
@@ -40,22 +41,22 @@ def filter_differences(
         ModelError: the CLIP, whose text context limits the texts, is not there.
     """
     columns = ("image_id", "caption", "split", "attributes")
-    shown = read_parquet(captions, columns, optional=())
-    if settings.llm.startswith("shuffled-"):
-        table = shuffled(read_parquet(source, COLUMNS), settings.seed, source)
+    images = read_parquet(captions, columns, optional=())
+    if source is None:
+        table = _captions(settings, images)
+    elif Row.parse(settings.llm).control == Control.SHUFFLED:
+        table = shuffle(read_parquet(source, COLUMNS), settings.seed, source)
         table[TOKENS] = pd.NA  # nothing was asked
-    elif source is None:
-        table = _captions(settings, shown)
     else:
-        table = _answers(settings, shown, pairs, source)
-    table["true"], table["true_swapped"] = _truth(table, shown)
+        table = _answers(settings, images, pairs, source)
+    table["true"], table["true_swapped"] = _truth(table, images)
     write_parquet(output, table[COLUMNS])
     _report(settings.llm, table)
     if not table["kept"].any():
         raise DataError(f"{output}: no text of '{settings.llm}' is left to train on; see its log")
 
 
-def shuffled(differences: pd.DataFrame, seed: int, where: Path) -> pd.DataFrame:
+def shuffle(differences: pd.DataFrame, seed: int, where: Path) -> pd.DataFrame:
     """Give every kept text to another pair: a random cycle through all of them.
 
     Args:
@@ -80,37 +81,37 @@ def shuffled(differences: pd.DataFrame, seed: int, where: Path) -> pd.DataFrame:
     return moved
 
 
-def _captions(settings: FilterSettings, shown: pd.DataFrame) -> pd.DataFrame:
+def _captions(settings: FilterSettings, images: pd.DataFrame) -> pd.DataFrame:
     """Train captions as they are; the text tower itself cuts the few that are too long."""
-    train, context = shown[shown["split"] == "train"], TextContext(settings.clip)
+    train, context = images[images["split"] == "train"], TextContext(settings.clip)
     texts = [" ".join(text.split()) for text in train["caption"]]
-    verdicts = [Verdict(text, None, not context.fits(text)) for text in texts]
-    return _table(train["image_id"], train["image_id"], None, verdicts)
+    screenings = [Screening(text, None, not context.fits(text)) for text in texts]
+    return _table(train["image_id"], train["image_id"], None, screenings)
 
 
 def _answers(
-    settings: FilterSettings, shown: pd.DataFrame, pairs: Path, source: Path
+    settings: FilterSettings, images: pd.DataFrame, pairs: Path, source: Path
 ) -> pd.DataFrame:
-    """An LLM's answers, judged beside the captions that it was shown."""
+    """An LLM's answers, screened beside the captions that it was asked about."""
     raw = read_parquet(source, ("pair_id", "text", "finish_reason", *TOKENS))
-    compares = not settings.llm.startswith("rewritten-")
+    compares = Row.parse(settings.llm).control != Control.REWRITTEN
     if compares:
         asked = read_parquet(pairs, ("pair_id", "image_id_1", "image_id_2"))
     else:
-        ids = shown.loc[shown["split"] == "train", "image_id"]
+        ids = images.loc[images["split"] == "train", "image_id"]
         asked = pd.DataFrame({"pair_id": ids, "image_id_1": ids})
     rows = raw.merge(asked, on="pair_id", how="left", validate="one_to_one")
     _check_joined(rows["image_id_1"], raw["pair_id"], source)
-    caption = shown.set_index("image_id")["caption"]
+    caption = images.set_index("image_id")["caption"]
     sides = ["image_id_1", "image_id_2"] if compares else ["image_id_1"]
     texts = [caption.reindex(rows[side]).tolist() for side in sides]
-    judge = Judge(settings.filter, TextContext(settings.clip), texts[0], compares)
-    verdicts = [
-        judge.judge(text, reason, known)
-        for text, reason, *known in zip(rows["text"], rows["finish_reason"], *texts, strict=True)
+    text_filter = TextFilter(settings.filter, TextContext(settings.clip), texts[0], compares)
+    screenings = [
+        text_filter.screen(text, reason, beside)
+        for text, reason, *beside in zip(rows["text"], rows["finish_reason"], *texts, strict=True)
     ]
     second = rows["image_id_2"] if compares else None
-    return _table(rows["pair_id"], rows["image_id_1"], second, verdicts).assign(
+    return _table(rows["pair_id"], rows["image_id_1"], second, screenings).assign(
         **{name: rows[name].astype("Int64") for name in TOKENS}
     )
 
@@ -126,39 +127,46 @@ def _check_joined(image_id: pd.Series, pair_id: pd.Series, source: Path) -> None
 
 
 def _table(
-    pair_id: pd.Series, first: pd.Series, second: pd.Series | None, verdicts: Sequence[Verdict]
+    pair_id: pd.Series,
+    first: pd.Series,
+    second: pd.Series | None,
+    screenings: Sequence[Screening],
 ) -> pd.DataFrame:
-    nothing = pd.array([None] * len(verdicts), dtype="Int64")
+    nothing = pd.array([None] * len(screenings), dtype="Int64")
     return pd.DataFrame(
         {
             "pair_id": pair_id.to_numpy("int64"),
             "image_id_1": first.to_numpy("int64"),
             "image_id_2": nothing if second is None else second.astype("Int64").array,
-            "difference": [verdict.text for verdict in verdicts],
-            "kept": [verdict.drop_reason is None for verdict in verdicts],
-            "drop_reason": pd.array([v.drop_reason for v in verdicts], dtype="string"),
-            "truncated": [verdict.truncated for verdict in verdicts],
+            "difference": [each.text for each in screenings],
+            "kept": [each.drop_reason is None for each in screenings],
+            "drop_reason": pd.array([each.drop_reason for each in screenings], dtype="string"),
+            "truncated": [each.truncated for each in screenings],
             **dict.fromkeys(TOKENS, nothing),
         }
     )
 
 
-def _truth(table: pd.DataFrame, shown: pd.DataFrame) -> tuple[pd.array, pd.array]:
-    """Check every text against its pictures' attributes; null where they or claims are missing.
+def _truth(table: pd.DataFrame, images: pd.DataFrame) -> tuple[BooleanArray, BooleanArray]:
+    """Check every text against its images' attributes; null where they or claims are missing.
 
-    The second array says whether it would be true of the same pictures in the other order.
+    The second array says whether it would be true of the same images in the other order.
     """
-    cells = zip(shown["image_id"], shown["attributes"], strict=True)
-    known: dict[int, Attributes | None] = {int(i): read_attributes(cell) for i, cell in cells}
-    vocabulary = Vocabulary(row for row in known.values() if row)
+    cells = zip(images["image_id"], images["attributes"], strict=True)
+    attributes: dict[int, Attributes | None] = {int(i): read_attributes(cell) for i, cell in cells}
+    vocabulary = Vocabulary(row for row in attributes.values() if row)
     second = table["image_id_2"].fillna(table["image_id_1"])
-    verdicts: tuple[list[bool | None], list[bool | None]] = [], []
-    for text, *sides in zip(table["difference"], table["image_id_1"], second, strict=True):
-        rows = [known.get(int(side)) for side in sides]
-        for found, order in zip(verdicts, (rows, rows[::-1]), strict=True):
-            found.append(is_true(text, *order, vocabulary) if all(rows) else None)
-    as_said, swapped = (pd.array(found, dtype="boolean") for found in verdicts)
-    return as_said, swapped
+    as_written: list[bool | None] = []
+    swapped: list[bool | None] = []
+    for text, *ids in zip(table["difference"], table["image_id_1"], second, strict=True):
+        one, other = (attributes.get(int(image_id)) for image_id in ids)
+        if one and other:
+            as_written.append(is_true(text, one, other, vocabulary))
+            swapped.append(is_true(text, other, one, vocabulary))
+        else:
+            as_written.append(None)
+            swapped.append(None)
+    return pd.array(as_written, dtype="boolean"), pd.array(swapped, dtype="boolean")
 
 
 def _report(llm: str, table: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The generate stage: one LLM writes how the pictures of each pair differ, from their captions."""
+"""The generate stage: one LLM writes how the images of each pair differ, from their captions."""
 
 import json
 import time
@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from clipdiff import prompts
+from clipdiff.config.parts import record_parts
 from clipdiff.config.stages import GenerateSettings
 from clipdiff.errors import ConfigError
 from clipdiff.files import read_parquet, write_json, write_parquet
-from clipdiff.llm import prompts
-from clipdiff.llm.answers import AnswerStore, Question, cut_into_shards
+from clipdiff.llm.answer_store import AnswerStore, Question, cut_into_shards
 from clipdiff.llm.ask import Asking
-from clipdiff.llm.base import row_seed
-from clipdiff.llm.file import read_differences
-from clipdiff.llm.folders import weights_fingerprint
+from clipdiff.prompts import Prompt
 from clipdiff.provenance import provenance
+from clipdiff.writers.base import row_seed
 
 PAIR_COLUMNS = ("pair_id", "caption_1", "caption_2")
-# settings that don't change what an LLM says
-OF_THE_ENTRY = {"batch", "key_env", "key_file", "price"}
-OF_THE_ENTRY |= {"requests_per_minute", "tokens_per_minute"}
-OF_THE_STAGE = {"shard_rows", "seed", "swapped", "jobs", "max_cost", "max_tokens_total"}
+# result settings of the section that don't change what an LLM says to one question: its seed is
+# in the seed of each question, and swapped says how many questions there are
+OF_THE_STAGE = {"seed", "swapped"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     """Write ``generations/{llm}.parquet``, and ``generations/swaps/{llm}.parquet``.
 
     Answers of earlier runs and of other jobs are taken over where they answer the same questions
-    of the same model; see :mod:`clipdiff.llm.answers`.
+    of the same model; see :mod:`clipdiff.llm.answer_store`.
 
     Args:
         settings: one LLM's entry, the task, and how to ask.
@@ -70,12 +69,14 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
         ModelError: the model can't be loaded.
         GenerationError: its server can't answer, or the budget is spent; answers are kept.
     """
-    if settings.definition.kind == "file":
-        answers = _read_file(settings, pairs)
+    if settings.definition.is_asked:
+        prompt = prompt_of(settings)
+        shards = cut(settings, plan(settings, prompt, captions, pairs))
+        store = _store(settings, prompt, output, WHOLE)
+        answers = Asking(settings, prompt, shards, store).answers()
+        answers["prompt_version"] = prompt.version
     else:
-        shards = cut(settings, plan(settings, captions, pairs))
-        answers = Asking(settings, shards, _store(settings, output, WHOLE)).answers()
-        answers["prompt_version"] = prompts.load(settings.definition.prompt).version
+        answers = _own_answers(settings, pairs)
     answers = answers.rename(columns={"row_id": "pair_id"})
     answers["llm"] = settings.llm
     answers["model"] = settings.definition.model
@@ -85,6 +86,7 @@ def generate(settings: GenerateSettings, captions: Path, pairs: Path, output: Pa
     swaps = answers.loc[swapped, ["pair_id", "text"]].assign(pair_id=lambda it: -1 - it["pair_id"])
     write_parquet(output.parent / "swaps" / output.name, swaps)
     write_parquet(output, answers.loc[~swapped, [*columns, "prompt_tokens", "completion_tokens"]])
+    record_parts(settings, _answers_folder(output) / "parts.json")
 
 
 def generate_part(
@@ -95,9 +97,10 @@ def generate_part(
     Writes ``generations/{llm}.parts/{part}.json``: rows, tokens, seconds, provenance. Arguments and
     errors are those of :func:`generate`.
     """
-    share = cut(settings, plan(settings, captions, pairs))[part.number - 1 :: part.of]
+    prompt = prompt_of(settings)
+    share = cut(settings, plan(settings, prompt, captions, pairs))[part.number - 1 :: part.of]
     began = time.monotonic()
-    answers = Asking(settings, share, _store(settings, output, part)).answers()
+    answers = Asking(settings, prompt, share, _store(settings, prompt, output, part)).answers()
     facts = {
         "rows": len(answers),
         "tokens": int(answers[["prompt_tokens", "completion_tokens"]].to_numpy().sum()),
@@ -107,14 +110,27 @@ def generate_part(
     write_json(output.with_suffix(".parts") / f"{part}.json", facts)
 
 
-def plan(settings: GenerateSettings, captions: Path, pairs: Path) -> list[Question]:
+def prompt_of(settings: GenerateSettings) -> Prompt:
+    """Return the prompt of the LLM.
+
+    Raises:
+        ConfigError: there is none of that name, or the LLM is not asked.
+    """
+    name = settings.definition.prompt_name
+    if name is None:
+        kind = settings.definition.kind
+        raise ConfigError(f"{settings.llm}: an entry of kind '{kind}' is not asked")
+    return prompts.load(name)
+
+
+def plan(settings: GenerateSettings, prompt: Prompt, captions: Path, pairs: Path) -> list[Question]:
     """Return every question, in the order of the output.
 
     Raises:
-        ConfigError: the prompt is missing or has no such task.
+        ConfigError: the prompt has no such task.
         DataError: an input is missing, truncated or lacks a column.
     """
-    prompt, seed = prompts.load(settings.definition.prompt), settings.generate.seed
+    seed = settings.generate.seed
     if settings.task == "rewrite":
         table = read_parquet(captions, ("image_id", "caption", "split"), optional=())
         table = table[table["split"] == "train"]
@@ -142,33 +158,38 @@ def cut(settings: GenerateSettings, questions: Sequence[Question]) -> list[Seque
     return [*cut_into_shards(questions, rows), *cut_into_shards(turned, rows)]
 
 
-def identity(settings: GenerateSettings) -> str:
+def identity(settings: GenerateSettings, prompt: Prompt) -> str:
     """Return what, beside a question and its seed, determines an answer, as JSON."""
-    definition = settings.definition
+    sampling = settings.generate.result()
     facts = {
         "version": settings.version,
-        "definition": definition.model_dump(mode="json", exclude=OF_THE_ENTRY),
-        "sampling": settings.generate.model_dump(mode="json", exclude=OF_THE_STAGE),
-        "prompt": prompts.load(definition.prompt).model_dump(mode="json"),
-        "weights": weights_fingerprint(definition.model),
+        "writer": settings.definition.identity(),
+        "sampling": {name: sampling[name] for name in sampling if name not in OF_THE_STAGE},
+        "prompt": prompt.model_dump(mode="json"),
     }
     return json.dumps(facts, sort_keys=True)
 
 
-def _store(settings: GenerateSettings, output: Path, part: Part) -> AnswerStore:
-    folder = output.parent / ".answers" / output.stem
-    return AnswerStore(folder, identity(settings), f"journal-{part}")
+def _store(settings: GenerateSettings, prompt: Prompt, output: Path, part: Part) -> AnswerStore:
+    return AnswerStore(_answers_folder(output), identity(settings, prompt), f"journal-{part}")
 
 
-def _read_file(settings: GenerateSettings, pairs: Path) -> pd.DataFrame:
-    """Take the user's own differences for answers."""
+def _answers_folder(output: Path) -> Path:
+    return output.parent / ".answers" / output.stem
+
+
+def _own_answers(settings: GenerateSettings, pairs: Path) -> pd.DataFrame:
+    """Take the texts that an entry brings for answers."""
+    entry = settings.definition
     if settings.task != "difference":
         raise ConfigError(
-            f"controls.llm: '{settings.definition.model}' is a file of differences and can't "
-            "reword captions; name an entry of another kind"
+            f"controls.llm: '{settings.llm}' is of kind '{entry.kind}' and can't reword captions; "
+            "name an entry of another kind"
         )
     table = read_parquet(pairs, (*PAIR_COLUMNS, "image_id_1", "image_id_2"))
-    answers = read_differences(Path(settings.definition.model), table)
-    return answers.assign(
-        prompt_version="file", finish_reason="stop", prompt_tokens=0, completion_tokens=0
+    return entry.own_answers(table).assign(
+        prompt_version=entry.kind,
+        finish_reason="stop",
+        prompt_tokens=0,
+        completion_tokens=0,
     )

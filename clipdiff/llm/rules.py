@@ -55,7 +55,7 @@ def clean(text: str) -> str:
 
 def whole_sentences(text: str) -> list[str]:
     """Return the finished sentences of a text; what comes after the last is left out."""
-    ends = [found.end() for found in SENTENCE_END.finditer(text)]
+    ends = [end.end() for end in SENTENCE_END.finditer(text)]
     starts = [0, *ends]
     return [text[start:end].strip() for start, end in zip(starts, ends, strict=False)]
 
@@ -67,8 +67,8 @@ def words(text: str) -> list[str]:
 
 def trigrams(text: str) -> list[tuple[str, ...]]:
     """Return the word 3-grams of a text, in order."""
-    found = words(text)
-    return list(zip(found, found[1:], found[2:], strict=False))
+    tokens = words(text)
+    return list(zip(tokens, tokens[1:], tokens[2:], strict=False))
 
 
 def is_repetitive(text: str, max_repeat: float, min_compression: float) -> bool:
@@ -88,14 +88,14 @@ def copies(text: str, captions: Sequence[str]) -> bool:
     for caption in captions:
         if words(text) == words(caption):
             return True
-        shown = set(trigrams(caption))
-        if grams and sum(gram in shown for gram in grams) / len(grams) >= COPIED_SHARE:
+        original = set(trigrams(caption))
+        if grams and sum(gram in original for gram in grams) / len(grams) >= COPIED_SHARE:
             return True
     return False
 
 
 def mentions_both(text: str) -> bool:
-    """Say whether a text speaks of both pictures, by name or by comparing."""
+    """Say whether a text speaks of both images, by name or by comparing."""
     return bool(COMPARISON.search(text) or (FIRST.search(text) and SECOND.search(text)))
 
 
@@ -110,6 +110,8 @@ def script(text: str) -> str | None:
 def language(text: str) -> str | None:
     """Guess a text's language by its function words; None where they don't say."""
     counts = Counter(words(text))
-    found = sorted((sum(counts[word] for word in known), name) for name, known in LANGUAGES.items())
-    (second, _), (best, name) = found[-2:]
+    scores = sorted(
+        (sum(counts[w] for w in function), name) for name, function in LANGUAGES.items()
+    )
+    (second, _), (best, name) = scores[-2:]
     return name if best >= MIN_FUNCTION_WORDS and best > 1.5 * second else None

@@ -1,8 +1,8 @@
-"""Is a text true? Its claims, checked against the attributes of the pictures that it speaks of.
+"""Is a text true? Its claims, checked against the attributes of the images that it speaks of.
 
 The vocabulary comes from the captions table: an attribute ``count`` holds numbers, ``size`` one of
 small, medium, large; every other attribute is nominal, and a text claims one of its values by
-naming it (in any inflection, in full or by its last word). Which picture a claim is about follows
+naming it (in any inflection, in full or by its last word). Which image a claim is about follows
 the wording: "in the second" right after it; else the last of "first" and "second" before it; the
 other one after "instead of" and "than"; the first where a clause names none, for a text says how
 the first differs.
@@ -39,7 +39,7 @@ TOKEN = re.compile(r"\w+")
 
 
 class Claim(NamedTuple):
-    """One of these values of an attribute, claimed of picture 1 or 2."""
+    """One of these values of an attribute, claimed of image 1 or 2."""
 
     side: int
     attribute: str
@@ -50,7 +50,7 @@ class Vocabulary:
     """The words for every nominal attribute's values in a table."""
 
     def __init__(self, rows: Iterable[Attributes]):
-        """Collect the values of all pictures' attributes."""
+        """Collect the values of all images' attributes."""
         values = defaultdict(set)
         for row in rows:
             for name, value in row.items():
@@ -63,8 +63,8 @@ class Vocabulary:
                 spelt = tuple(TOKEN.findall(value.lower()))
                 self.phrases[spelt] = (name, frozenset([value]))
                 heads[name, spelt[-1]].add(value)
-        for (name, head), known in heads.items():
-            self.phrases.setdefault((head,), (name, frozenset(known)))
+        for (name, head), meanings in heads.items():
+            self.phrases.setdefault((head,), (name, frozenset(meanings)))
         self.longest = max(map(len, self.phrases), default=0)
         self.nominal = {word for phrase in self.phrases for word in phrase}
 
@@ -73,9 +73,9 @@ class Vocabulary:
         for length in range(min(self.longest, len(tokens) - place), 0, -1):
             before, last = tokens[place : place + length - 1], tokens[place + length - 1]
             for singular in singulars(last):
-                known = self.phrases.get((*before, singular))
-                if known:
-                    return length, *known
+                meaning = self.phrases.get((*before, singular))
+                if meaning:
+                    return length, *meaning
         return None
 
 
@@ -103,37 +103,39 @@ def read_attributes(cell: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def is_true(text: str, first: Attributes, second: Attributes, known: Vocabulary) -> bool | None:
-    """Check a text against both pictures; None where it claims nothing that can be checked.
+def is_true(
+    text: str, first: Attributes, second: Attributes, vocabulary: Vocabulary
+) -> bool | None:
+    """Check a text against both images; None where it claims nothing that can be checked.
 
     Args:
-        text: says how the first picture differs from the second.
-        first: the first picture's attributes.
+        text: says how the first image differs from the second.
+        first: the first image's attributes.
         second: the second's; the first's again if the text is a caption.
-        known: the vocabulary of the whole table.
+        vocabulary: of the whole table.
     """
     text = text.lower()
-    verdicts = [
+    holds = [
         str(sides[claim.attribute]) in claim.values
         for clause in CLAUSE_END.split(text)
-        for claim in claims(clause, known)
+        for claim in claims(clause, vocabulary)
         if claim.attribute in (sides := (first, second)[claim.side - 1])
     ]
     for clause in COMPARED.split(text):
-        verdicts += comparisons(clause, first, second, known)
-    return all(verdicts) if verdicts else None
+        holds += comparisons(clause, first, second, vocabulary)
+    return all(holds) if holds else None
 
 
-def claims(clause: str, known: Vocabulary) -> Iterator[Claim]:
-    """Yield the values that a clause claims of one picture or the other."""
+def claims(clause: str, vocabulary: Vocabulary) -> Iterator[Claim]:
+    """Yield the values that a clause claims of one image or the other."""
     tokens = TOKEN.findall(clause)
     side, once, place = 1, None, 0
     while place < len(tokens):
         word, step = tokens[place], 1
-        found = known.at(tokens, place)
-        if found:
-            step, attribute, values = found
-            yield Claim(named_after(tokens, place, known) or once or side, attribute, values)
+        phrase = vocabulary.at(tokens, place)
+        if phrase:
+            step, attribute, values = phrase
+            yield Claim(named_after(tokens, place, vocabulary) or once or side, attribute, values)
             once = None
         elif word in ("first", "second"):
             side, once = (1 if word == "first" else 2), None
@@ -143,50 +145,50 @@ def claims(clause: str, known: Vocabulary) -> Iterator[Claim]:
             side, once = 3 - side, None
         elif word in SIZES:
             same = frozenset(w for w in SIZES if SIZES[w] == SIZES[word])
-            yield Claim(named_after(tokens, place, known) or side, "size", same)
-        elif word.isdigit() or (word in NUMBERS and _counts(tokens, place, known)):
+            yield Claim(named_after(tokens, place, vocabulary) or side, "size", same)
+        elif word.isdigit() or (word in NUMBERS and _counts(tokens, place, vocabulary)):
             number = frozenset([str(NUMBERS.get(word, word))])
-            yield Claim(named_after(tokens, place, known) or side, "count", number)
+            yield Claim(named_after(tokens, place, vocabulary) or side, "count", number)
         place += step
 
 
-def named_after(tokens: list[str], place: int, known: Vocabulary) -> int | None:
-    """Return the picture of "two small foxes in the first", from anywhere in the noun phrase."""
+def named_after(tokens: list[str], place: int, vocabulary: Vocabulary) -> int | None:
+    """Return the image of "two small foxes in the first", from anywhere in the noun phrase."""
     while place < len(tokens):
-        found = known.at(tokens, place)
-        if not found and tokens[place] not in SIZES and tokens[place] not in NUMBERS:
+        phrase = vocabulary.at(tokens, place)
+        if not phrase and tokens[place] not in SIZES and tokens[place] not in NUMBERS:
             break
-        place += found[0] if found else 1
+        place += phrase[0] if phrase else 1
     if tokens[place : place + 2] != ["in", "the"]:
         return None
     return {"first": 1, "second": 2}.get(" ".join(tokens[place + 2 : place + 3]))
 
 
-def _counts(tokens: list[str], place: int, known: Vocabulary) -> bool:
+def _counts(tokens: list[str], place: int, vocabulary: Vocabulary) -> bool:
     """Tell "has one" from "the red one"."""
     before = tokens[place - 1] if place else ""
     if tokens[place] != "one":
         return True
-    return not (before in NOT_A_NUMBER_AFTER or before in SIZES or before in known.nominal)
+    return not (before in NOT_A_NUMBER_AFTER or before in SIZES or before in vocabulary.nominal)
 
 
 def comparisons(
-    clause: str, first: Attributes, second: Attributes, known: Vocabulary
+    clause: str, first: Attributes, second: Attributes, vocabulary: Vocabulary
 ) -> Iterator[bool]:
     """Yield, for each comparative of a clause, whether it holds."""
     tokens = TOKEN.findall(clause)
     for place, word in enumerate(tokens):
-        if word not in COMPARATIVES or not _compares_pictures(tokens, place):
+        if word not in COMPARATIVES or not _compares_images(tokens, place):
             continue
         attribute, direction = COMPARATIVES[word]
-        ranks = [_rank(attribute, side.get(attribute)) for side in (first, second)]
-        if None in ranks:
+        one, other = (_rank(attribute, side.get(attribute)) for side in (first, second))
+        if one is None or other is None:
             continue
-        sign = (ranks[0] > ranks[1]) - (ranks[0] < ranks[1])
+        sign = (one > other) - (one < other)
         yield direction == (sign if _subject(tokens) == 1 else -sign)
 
 
-def _compares_pictures(tokens: list[str], place: int) -> bool:
+def _compares_images(tokens: list[str], place: int) -> bool:
     """Tell "more foxes" from "more colourful", and "equal" from "equal in size"."""
     after = tokens[place + 1] if place + 1 < len(tokens) else "than"
     if tokens[place] == "more":
@@ -196,7 +198,7 @@ def _compares_pictures(tokens: list[str], place: int) -> bool:
 
 
 def _subject(tokens: list[str]) -> int:
-    """Return the picture of which a clause says more or less."""
+    """Return the image of which a clause says more or less."""
     named = [(place, word) for place, word in enumerate(tokens) if word in ("first", "second")]
     if "than" in tokens:
         cut = tokens.index("than")

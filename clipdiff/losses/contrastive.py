@@ -1,36 +1,51 @@
-"""The contrastive loss with its temperature."""
+"""InfoNCE in both directions between texts and differences (Radford 2021; Sam 2025, eq. 3-4)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
-from clipdiff_kernels import contrastive_loss, contrastive_loss_rows
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
-from clipdiff.losses.base import DifferenceLoss
+from clipdiff.losses.base import NegativesLoss
+
+if TYPE_CHECKING:
+    from clipdiff.losses.modules.difference_loss import DifferenceLoss
 
 SMALLEST, LARGEST = 1e-3, 100.0
 
 
-class ContrastiveLoss(DifferenceLoss):
-    """InfoNCE in both directions between texts and differences (Radford 2021; Sam 2025, eq. 3-4).
+class Contrastive(NegativesLoss):
+    """``logit_scale`` is an inverse temperature, apart from CLIP's own."""
 
-    Args:
-        logit_scale: inverse temperature, in (0, 100]; apart from CLIP's own ``logit_scale``.
-        learnable: whether ``logit_scale``, a parameter of shape (1,), is trained.
-    """
+    kind: Literal["contrastive"] = "contrastive"
+    logit_scale: float = Field(1.0, gt=0, le=LARGEST, description="inverse temperature")
+    learn_logit_scale: bool = False
+    logit_scale_lr: float | None = Field(
+        None, gt=0, description="rate of a learned logit_scale; null: train.lr"
+    )
 
-    whole = staticmethod(contrastive_loss)
-    block = staticmethod(contrastive_loss_rows)
+    @model_validator(mode="after")
+    def _rate_of_what_is_learned(self) -> Self:
+        if self.logit_scale_lr is not None and not self.learn_logit_scale:
+            raise ValueError("logit_scale_lr has no effect without learn_logit_scale: true")
+        return self
 
-    def __init__(self, logit_scale: float = 1.0, learnable: bool = False):
-        super().__init__()
-        self.logit_scale = nn.Parameter(torch.tensor([logit_scale]), requires_grad=learnable)
+    @property
+    def own_lr(self) -> float | None:
+        """A rate for weights hardly moves a logit_scale of 25."""
+        return self.logit_scale_lr
 
-    def settings(self, group_ids: Tensor | None) -> dict[str, Any]:
-        """Return the temperature and the groups."""
-        return {"logit_scale": self.logit_scale, "group_ids": group_ids}
+    def describe(self) -> str:
+        """Say the temperature, and whether it is learned."""
+        learned = ""
+        if self.learn_logit_scale:
+            learned = ", learned" + (f" at rate {self.own_lr:g}" if self.own_lr else "")
+        scale = f"logit_scale {self.logit_scale:g}{learned}"
+        return f"InfoNCE in both directions, {scale}, {self.duplicates}"
 
-    @torch.no_grad()
-    def clamp_(self) -> None:
-        """Bring ``logit_scale`` back into (0, 100] after a step."""
-        self.logit_scale.clamp_(SMALLEST, LARGEST)
+    def module(self) -> "DifferenceLoss":
+        """Return the contrastive kernels with their temperature, a parameter of shape (1,)."""
+        from clipdiff_kernels import contrastive_loss, contrastive_loss_rows
+
+        from clipdiff.losses.modules.difference_loss import DifferenceLoss, Learned
+
+        scale = Learned(self.logit_scale, self.learn_logit_scale, SMALLEST, LARGEST)
+        return DifferenceLoss(contrastive_loss, contrastive_loss_rows, {}, {"logit_scale": scale})

@@ -1,27 +1,31 @@
-"""The squared loss."""
+"""Mean squared error between texts and differences (Sam 2025, App. G.2)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-from clipdiff_kernels import squared_loss, squared_loss_rows
-from torch import Tensor
+from pydantic import Field
 
-from clipdiff.losses.base import DifferenceLoss
+from clipdiff.losses.base import LossEntry
+
+if TYPE_CHECKING:
+    from clipdiff.losses.modules.difference_loss import DifferenceLoss
 
 
-class SquaredLoss(DifferenceLoss):
-    """Mean squared error between texts and differences (Sam 2025, App. G.2).
+class Squared(LossEntry):
+    """The raw difference is compared, or its direction; there are no negatives."""
 
-    Args:
-        normalize: compare with the normalised difference instead of the raw one.
-    """
+    kind: Literal["squared"] = "squared"
+    normalize: bool = Field(False, description="compare with the normalised difference")
 
-    whole = staticmethod(squared_loss)
-    block = staticmethod(squared_loss_rows)
+    def describe(self) -> str:
+        """Say what the texts are compared with."""
+        target = "direction of the difference" if self.normalize else "raw difference"
+        return f"mean squared error between text and {target}"
 
-    def __init__(self, normalize: bool = False):
-        super().__init__()
-        self.normalize = normalize
+    def module(self) -> "DifferenceLoss":
+        """Return the squared kernels."""
+        from clipdiff_kernels import squared_loss, squared_loss_rows
 
-    def settings(self, group_ids: Tensor | None) -> dict[str, Any]:
-        """Return whether to normalise; without negatives ``group_ids`` have no effect."""
-        return {"normalize": self.normalize}
+        from clipdiff.losses.modules.difference_loss import DifferenceLoss
+
+        options = {"normalize": self.normalize}
+        return DifferenceLoss(squared_loss, squared_loss_rows, options, takes_groups=False)

@@ -1,1 +1,1 @@
-"""Intervals and paired tests over items that share pictures."""
+"""Intervals and paired tests over items that share images."""

@@ -1,6 +1,6 @@
-"""Bootstrap over pictures: items that share a picture are not independent (Owen 2007).
+"""Bootstrap over images: items that share an image are not independent (Owen 2007).
 
-A resample draws pictures with replacement; an item weighs as much as the product of its pictures'
+A resample draws images with replacement; an item weighs as much as the product of its images'
 multiplicities. Everything is a matrix product over all resamples at once.
 """
 
@@ -30,15 +30,15 @@ def image_bootstrap(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> Interval:
-    """Return the percentile interval of a mean of items, by resampling pictures.
+    """Return the percentile interval of a mean of items, by resampling images.
 
     Args:
         values: (N,) float64, one an item.
-        image_id_1: (N,) int64, the picture that an item rests on.
-        image_id_2: (N,) int64, the second picture of a pair; None for one-picture items.
-        resamples: how often pictures are drawn.
+        image_id_1: (N,) int64, the image that an item rests on.
+        image_id_2: (N,) int64, the second image of a pair; None for one-image items.
+        resamples: how often images are drawn.
         confidence: nominal coverage, 0 to 1.
-        seed: of the draws; the same pictures and seed give the same draws, whatever the values.
+        seed: of the draws; the same images and seed give the same draws, whatever the values.
         groups: (N,) int64 or None; with groups, the mean is that of the groups' means.
     """
     means = resampled_means(
@@ -86,35 +86,35 @@ def resampled_means(
         places = np.unique(groups, return_inverse=True)[1]
     totals = _group_sums(np.ones((1, values.shape[1])), places, weights)  # (1, G, R)
     sums = _group_sums(values, places, weights)  # (K, G, R)
-    shown = totals > 0
-    means = np.divide(sums, totals, out=np.zeros_like(sums), where=shown)
-    count = shown.sum(1)  # (1, R)
+    occurs = totals > 0
+    means = np.divide(sums, totals, out=np.zeros_like(sums), where=occurs)
+    count = occurs.sum(1)  # (1, R)
     return np.divide(means.sum(1), count, out=np.full(means[:, 0].shape, np.nan), where=count > 0)
 
 
 def item_weights(
     image_id_1: np.ndarray, image_id_2: np.ndarray | None, resamples: int, seed: int
 ) -> np.ndarray:
-    """Return (N, R) float64: how often each item occurs in each resample of the pictures."""
+    """Return (N, R) float64: how often each item occurs in each resample of the images."""
     seconds = image_id_1 if image_id_2 is None else image_id_2
-    places, pictures = pd.factorize(np.concatenate([image_id_1, seconds]), sort=True)
-    drawn = multiplicities(len(pictures), resamples, seed)
-    weights = drawn[places[: len(image_id_1)]]
+    places, images = pd.factorize(np.concatenate([image_id_1, seconds]), sort=True)
+    counts = multiplicities(len(images), resamples, seed)
+    weights = counts[places[: len(image_id_1)]]
     if image_id_2 is not None:
-        weights *= drawn[places[len(image_id_1) :]]
+        weights *= counts[places[len(image_id_1) :]]
     return weights
 
 
 @lru_cache(maxsize=4)
-def multiplicities(pictures: int, resamples: int, seed: int) -> np.ndarray:
-    """Return (n, R) float64: how often each of n pictures is drawn in each resample, read-only."""
-    rng = np.random.default_rng([seed % 2**32, pictures])
-    chosen = rng.integers(pictures, size=(resamples, pictures))
-    flat = chosen + pictures * np.arange(resamples)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=resamples * pictures)
-    drawn = np.ascontiguousarray(counts.reshape(resamples, pictures).T, dtype=np.float64)
-    drawn.flags.writeable = False
-    return drawn
+def multiplicities(images: int, resamples: int, seed: int) -> np.ndarray:
+    """Return (n, R) float64: how often each of n images is drawn in each resample, read-only."""
+    rng = np.random.default_rng([seed % 2**32, images])
+    draws = rng.integers(images, size=(resamples, images))
+    flat = draws + images * np.arange(resamples)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=resamples * images)
+    by_image = np.ascontiguousarray(counts.reshape(resamples, images).T, dtype=np.float64)
+    by_image.flags.writeable = False
+    return by_image
 
 
 def _group_sums(values: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Reading and decoding pictures, and embedding them by a CLIP's image tower."""
+"""Reading and decoding images, and embedding them by a CLIP's image tower."""
 
 import io
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from clipdiff.files import read_parquet
 from clipdiff.towers.load import LoadedClip
 
 
-def read_pictures(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
-    """Read some pictures of the captions table, still encoded; the others stay on the disk.
+def read_images(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
+    """Read some images of the captions table, still encoded; the others stay on the disk.
 
     Args:
         captions: ``data/captions.parquet``.
@@ -34,53 +34,53 @@ def read_pictures(captions: Path, image_ids: pd.Series) -> pd.DataFrame:
     table = read_parquet(captions, ("image_id", "image", "path"), optional=(), filters=filters)
     places = pd.Index(table["image_id"]).get_indexer(ids)
     if (places < 0).any():
-        lacking = ids[int((places < 0).argmax())]
-        raise DataError(f"{captions}: no picture has image_id {lacking}; run `clipdiff prepare`")
+        absent = ids[int((places < 0).argmax())]
+        raise DataError(f"{captions}: no image has image_id {absent}; run `clipdiff prepare`")
     return table.iloc[places].set_axis(image_ids.index)
 
 
-def load_pictures(clip: LoadedClip, pictures: pd.DataFrame) -> Tensor:
-    """Decode and preprocess pictures.
+def load_images(clip: LoadedClip, images: pd.DataFrame) -> Tensor:
+    """Decode and preprocess images.
 
     Args:
         clip: whose preprocessing to apply.
-        pictures: rows of the captions table, with ``image_id``, ``image`` (PNG or JPEG bytes) and
+        images: rows of the captions table, with ``image_id``, ``image`` (PNG or JPEG bytes) and
             ``path``, one of the two set.
 
     Returns:
         (n, 3, H, W) float32, in the order of the rows.
 
     Raises:
-        DataError: a picture is missing or unreadable; names its row and image id.
+        DataError: an image is missing or unreadable; names its row and image id.
     """
-    return torch.stack([clip.preprocess(picture) for picture in open_pictures(pictures)])
+    return torch.stack([clip.preprocess(image) for image in open_images(images)])
 
 
-def open_pictures(pictures: pd.DataFrame) -> Iterator[Image.Image]:
-    """Decode the same pictures one by one, as RGB and in their own size.
+def open_images(images: pd.DataFrame) -> Iterator[Image.Image]:
+    """Decode the same images one by one, as RGB at their own size.
 
     Raises:
-        DataError: a picture is missing or unreadable; names its row and image id.
+        DataError: an image is missing or unreadable; names its row and image id.
     """
-    columns = (pictures.index, pictures["image_id"], pictures["image"], pictures["path"])
+    columns = (images.index, images["image_id"], images["image"], images["path"])
     for row in zip(*columns, strict=True):
         yield _decode(*row)
 
 
 def embed_images(clip: LoadedClip, captions: Path, image_ids: pd.Series, batch: int) -> Tensor:
-    """Embed pictures, ``batch`` at once.
+    """Embed images, ``batch`` at once.
 
     Args:
         clip: the model, in eval mode.
         captions: ``data/captions.parquet``.
-        image_ids: (n,) distinct ids of its pictures, by its row.
-        batch: pictures read, decoded and embedded at once.
+        image_ids: (n,) distinct ids of its images, by its row.
+        batch: images read, decoded and embedded at once.
 
     Returns:
         image_embeds (n, D) float32, L2-normalised, on the CPU, in the order of the rows.
 
     Raises:
-        DataError: a picture is missing or unreadable; names its row and image id.
+        DataError: an image is missing or unreadable; names its row and image id.
     """
     return torch.cat(list(embed_batches(clip, captions, image_ids, batch)))
 
@@ -90,26 +90,29 @@ def embed_batches(
 ) -> Iterator[Tensor]:
     """Yield the same image_embeds, (batch, D) at a time, for a caller that shows progress."""
     for start in range(0, len(image_ids), batch):
-        part = read_pictures(captions, image_ids.iloc[start : start + batch])
-        yield embed_pictures(clip, load_pictures(clip, part))
+        part = read_images(captions, image_ids.iloc[start : start + batch])
+        yield embed_pixels(clip, load_images(clip, part))
 
 
 @torch.inference_mode()
-def embed_pictures(clip: LoadedClip, pictures: Tensor) -> Tensor:
-    """Return image_embeds (n, D) of preprocessed pictures (n, 3, H, W), likewise."""
-    return normalize(clip.model.encode_image(pictures.to(clip.device)).float(), dim=1).cpu()
+def embed_pixels(clip: LoadedClip, images: Tensor) -> Tensor:
+    """Return image_embeds (n, D) of preprocessed images (n, 3, H, W), likewise."""
+    return normalize(clip.model.encode_image(images.to(clip.device)).float(), dim=1).cpu()
 
 
 def _decode(row: int, image_id: int, data: bytes | None, path: str | None) -> Image.Image:
-    held = isinstance(data, bytes)
     where = f"captions table, row {row}, image_id {image_id}"
-    if not held and not isinstance(path, str):
-        raise DataError(f"{where}: no picture; one of the columns image and path must be set")
+    if isinstance(data, bytes):
+        source: io.BytesIO | str = io.BytesIO(data)
+        what = f"its {len(data)} bytes are"
+    elif isinstance(path, str):
+        source, what = path, f"{path} is"
+    else:
+        raise DataError(f"{where}: no image; one of the columns image and path must be set")
     try:
-        with Image.open(io.BytesIO(data) if held else path) as picture:
-            return picture.convert("RGB")
+        with Image.open(source) as image:
+            return image.convert("RGB")
     except FileNotFoundError as error:
-        raise DataError(f"{where}: no such picture: {path}") from error
+        raise DataError(f"{where}: no such image: {path}") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        what = f"its {len(data)} bytes are" if held else f"{path} is"
-        raise DataError(f"{where}: {what} not a readable picture ({error})") from error
+        raise DataError(f"{where}: {what} not a readable image ({error})") from error

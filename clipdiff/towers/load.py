@@ -12,25 +12,27 @@ import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from clipdiff.config.sections import Clip
 from clipdiff.errors import ModelError, did_you_mean
+from clipdiff.grid.layout import CLIP_CONFIG as CONFIG
+from clipdiff.grid.layout import WEIGHTS
+from clipdiff.settings import Clip
 from clipdiff.towers.text import TextTower
 
-CONFIG = "open_clip_config.json"
-WEIGHTS = "open_clip_model.safetensors"
 LOCAL_DIR, HF_HUB = "local-dir:", "hf-hub:"
+
+Tokenizer = Callable[[Sequence[str]], Tensor]  # T texts -> ids (T, context_length) int64
 
 
 @dataclass(frozen=True)
 class LoadedClip:
     """An open_clip model in eval mode, frozen, with all that encodes with it."""
 
-    name: str
-    model: nn.Module
-    preprocess: Callable[[Image], Tensor]  # picture -> (3, H, W) float32
-    tokenizer: Callable[[Sequence[str]], Tensor]
+    name: str  # as open_clip understands it
+    model: CLIP | CustomTextCLIP
+    preprocess: Callable[[Image], Tensor]  # image -> (3, H, W) float32
+    tokenizer: Tokenizer
     context_length: int
 
     @cached_property
@@ -54,23 +56,26 @@ def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedCli
     """Load a CLIP with its weights, in fp32.
 
     Args:
-        clip: an open_clip architecture and its tag, ``local-dir:FOLDER`` or ``hf-hub:ORG/NAME``.
+        clip: an open_clip architecture and its tag, ``local-dir:FOLDER``, ``hf-hub:ORG/NAME`` or
+            a shipped ``demo:NAME``.
         device: where to put it; the GPU if there is one, else the CPU.
 
     Raises:
-        ModelError: there is no such model, the folder is none, or its weights do not fit.
+        ModelError: there is no such model, the folder holds none, or its weights do not fit.
+        ConfigError: no such model is shipped.
     """
-    if clip.model.startswith(LOCAL_DIR):
-        _check_folder(Path(clip.model.removeprefix(LOCAL_DIR)))
-    elif not clip.model.startswith(HF_HUB):
+    name = clip.open_clip_name
+    if name.startswith(LOCAL_DIR):
+        _check_folder(Path(name.removeprefix(LOCAL_DIR)))
+    elif not name.startswith(HF_HUB):
         _check_name(clip)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        with _quiet():
+        with without_commentary():
             model = open_clip.create_model(
-                clip.model, clip.pretrained, device=device, require_pretrained=True
+                name, clip.pretrained, device=device, require_pretrained=True
             )
-            tokenizer = open_clip.get_tokenizer(clip.model)
+            tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # open_clip, the hub and safetensors share no base class
         raise ModelError(
             f"clip.model '{clip.model}' (pretrained: {clip.pretrained}) can't be loaded: {error}"
@@ -82,7 +87,21 @@ def load_clip(clip: Clip, device: torch.device | str | None = None) -> LoadedCli
         )
     model.eval().requires_grad_(False)
     preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-    return LoadedClip(clip.model, model, preprocess, tokenizer, model.context_length)
+    return LoadedClip(name, model, preprocess, tokenizer, model.context_length)
+
+
+def load_tokenizer(clip: Clip) -> Tokenizer:
+    """Load the tokenizer of a CLIP alone, without its weights.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer.
+        ConfigError: no such model is shipped.
+    """
+    try:
+        with without_commentary():
+            return open_clip.get_tokenizer(clip.open_clip_name)
+    except Exception as error:  # open_clip and the hub share no base class
+        raise ModelError(f"clip.model '{clip.model}': no tokenizer: {error}") from error
 
 
 def _check_folder(folder: Path) -> None:
@@ -96,10 +115,10 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_name(clip: Clip) -> None:
-    known = open_clip.list_models()
-    if clip.model.replace("/", "-") not in known:
+    models = open_clip.list_models()
+    if clip.model.replace("/", "-") not in models:
         raise ModelError(
-            f"clip.model: got '{clip.model}'{did_you_mean(clip.model, known)}; expected an "
+            f"clip.model: got '{clip.model}'{did_you_mean(clip.model, models)}; expected an "
             f"open_clip architecture, {LOCAL_DIR}FOLDER or {HF_HUB}ORG/NAME"
         )
     if clip.pretrained is None:
@@ -111,11 +130,17 @@ def _check_name(clip: Clip) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep open_clip's running commentary, which goes to the root logger, out of the log."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.INFO))
+def without_commentary() -> Iterator[None]:
+    """Keep open_clip's running commentary out of the log.
+
+    It goes to the root logger itself, whose filter no record of another logger passes.
+    """
+
+    def matters(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO
+
+    logging.root.addFilter(matters)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.root.removeFilter(matters)

@@ -6,6 +6,8 @@ Both are exact (to rounding), and together two to five times faster on short tex
 look both ways or pool elsewhere are run as they are.
 """
 
+from typing import Any
+
 import torch
 from open_clip.transformer import ResidualAttentionBlock, text_global_pool
 from torch import Tensor, nn
@@ -18,7 +20,9 @@ class TextTower(nn.Module):
     ``tower.state_dict()`` loads back into it. Other models keep their tower under ``text``.
     """
 
-    def __init__(self, clip: nn.Module):
+    attn_mask: Tensor
+
+    def __init__(self, clip: Any):
         super().__init__()
         self.is_openai_style = hasattr(clip, "token_embedding")
         if not self.is_openai_style:
@@ -49,7 +53,7 @@ class TextTower(nn.Module):
         x = self.token_embedding(tokens).to(dtype)  # (N, L, W)
         x = x + self.positional_embedding[:length].to(dtype)
         mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
-        if self.trims and self._last_block_is_known():
+        if self.trims and self._last_block_is_plain():
             x = self.ln_final(self._pooled(x, mask, self._ends(tokens)))  # (N, W)
         else:
             x = self.ln_final(self.transformer(x, attn_mask=mask))
@@ -74,7 +78,7 @@ class TextTower(nn.Module):
             return tokens.argmax(1)
         return (tokens == self.eos_id).int().argmax(1)
 
-    def _last_block_is_known(self) -> bool:
+    def _last_block_is_plain(self) -> bool:
         plain = type(self.transformer.resblocks[-1]) is ResidualAttentionBlock
         return plain and self.transformer.batch_first and not self.transformer.grad_checkpointing
 

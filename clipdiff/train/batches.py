@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipdiff.losses.ranks import share_sizes
+from clipdiff.train.ranks import share_sizes
 
 POOL = 8  # batches whose texts are sorted together: shorter padding, yet random negatives
 

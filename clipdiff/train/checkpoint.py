@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_json, write_json
-from clipdiff.losses.ranks import Ranks
+from clipdiff.settings import Train
+from clipdiff.train.ranks import Ranks
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -33,19 +34,22 @@ class Checkpoints:
     Args:
         folder: where they lie; every rank must see it.
         identity: hash of settings and data; a checkpoint of another identity is discarded.
-        keep: how many of the newest are kept.
+        train: how many are kept, and how the optimizer's state lies over the ranks: a checkpoint
+            of another partition is kept for when that is in use again, but not read.
         ranks: this process among the others.
     """
 
-    def __init__(self, folder: Path, identity: str, keep: int, ranks: Ranks):
-        self.folder, self.identity, self.keep, self.ranks = folder, identity, keep, ranks
+    def __init__(self, folder: Path, identity: str, train: Train, ranks: Ranks):
+        self.folder, self.identity, self.ranks = folder, identity, ranks
+        self.keep = train.keep_checkpoints
+        self.partition = {"ranks": ranks.size, "zero_stage": train.zero_stage}
         if ranks.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-            for found in self._all():
-                if read_json(found / STATE)["identity"] != identity:
-                    log.info("%s: discarded, its settings or data are others", found)
-                    shutil.rmtree(found)
+            for path in self._whole():
+                if read_json(path / STATE)["identity"] != identity:
+                    log.info("%s: discarded, its settings or data are others", path)
+                    shutil.rmtree(path)
         ranks.barrier()
 
     def save(
@@ -68,7 +72,7 @@ class Checkpoints:
             DataError: the disk is full; what was saved before stays.
         """
         target = self.folder / f"step{step:08d}"
-        if target.exists():
+        if target in self._readable():
             return
         try:
             self._write(target, step, engine, loss, loss_optimizer, rows)
@@ -99,9 +103,11 @@ class Checkpoints:
         if self.ranks.rank == 0:
             for file in filter(Path.is_file, scratch.rglob("*")):
                 _sync(file)
-            write_json(scratch / STATE, {"step": step, "identity": self.identity, "rows": rows})
+            state = {"step": step, "identity": self.identity, "rows": rows}
+            write_json(scratch / STATE, state | self.partition)
+            shutil.rmtree(target, ignore_errors=True)  # the same step, over other ranks
             scratch.rename(target)
-            for old in self._all()[: -self.keep]:
+            for old in self._readable()[: -self.keep]:
                 shutil.rmtree(old)
         self.ranks.barrier()
 
@@ -109,20 +115,41 @@ class Checkpoints:
         self, engine: "DeepSpeedEngine", loss: nn.Module, loss_optimizer: Optimizer | None
     ) -> tuple[int, list[dict[str, Any]]]:
         """Bring back the newest checkpoint; return its step and log lines, or 0 and none."""
-        found = self._all()
-        if not found:
+        readable = self._readable()
+        for path in self._whole():
+            if path not in readable:
+                log.warning(
+                    "%s: stays there, but is not gone on from: it was saved with %s, and this "
+                    "training has %s",
+                    *(path, _words(read_json(path / STATE)), _words(self.partition)),
+                )
+        if not readable:
             return 0, []
-        state = read_json(found[-1] / STATE)
-        _, own = engine.load_checkpoint(str(found[-1]), tag=TAG, load_module_strict=False)
+        newest = readable[-1]
+        state = read_json(newest / STATE)
+        _, own = engine.load_checkpoint(str(newest), tag=TAG, load_module_strict=False)
         loss.load_state_dict(own["loss"])
         if loss_optimizer is not None:
             loss_optimizer.load_state_dict(own["loss_optimizer"])
-        log.info("going on from %s", found[-1])
+        log.info("going on from %s", newest)
         return state["step"], state["rows"]
 
-    def _all(self) -> list[Path]:
+    def _readable(self) -> list[Path]:
+        """Return those that this process's ranks can read, oldest first."""
+        return [path for path in self._whole() if self._has_partition(read_json(path / STATE))]
+
+    def _has_partition(self, state: dict[str, Any]) -> bool:
+        """Return whether the optimizer's state lies as here; at stage 0 every rank has it all."""
+        alike = self.partition if self.partition["zero_stage"] else {"zero_stage": 0}
+        return all(state.get(name) == value for name, value in alike.items())
+
+    def _whole(self) -> list[Path]:
         """Return the whole checkpoints, oldest first."""
         return sorted(path.parent for path in self.folder.glob(f"step*/{STATE}"))
+
+
+def _words(partition: dict[str, Any]) -> str:
+    return f"train.zero_stage {partition.get('zero_stage')} on {partition.get('ranks')} rank(s)"
 
 
 def _sync(path: Path) -> None:

@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from clipdiff.config.sections import Train
-from clipdiff.errors import TrainingError
-from clipdiff.losses.ranks import Ranks
+from clipdiff.errors import ConfigError, TrainingError
+from clipdiff.settings import Train
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.towers import TrainedTowers
 
 if TYPE_CHECKING:
@@ -22,8 +22,12 @@ log = logging.getLogger(__name__)
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
-def start_ranks() -> tuple[Ranks, torch.device]:
-    """Join the other ranks if torchrun started this process; return its place and its device."""
+def start_ranks(number: int = 1) -> tuple[Ranks, torch.device]:
+    """Join the other ranks if torchrun started this process; return its place and its device.
+
+    Raises:
+        ConfigError: there are not as many as ``train.ranks`` says.
+    """
     local_rank = int(os.environ.setdefault("LOCAL_RANK", "0"))  # DeepSpeed reads it too
     gpu = torch.cuda.is_available()
     device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
@@ -38,7 +42,13 @@ def start_ranks() -> tuple[Ranks, torch.device]:
         else:  # alone: no port that two trainings on one machine could fight for
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         atexit.register(dist.destroy_process_group)  # not sooner: DeepSpeed keeps groups of it
-    return Ranks.current(), device
+    ranks = Ranks.current()
+    if ranks.size != number:
+        raise ConfigError(
+            f"train.ranks: {number}, but {ranks.size} processes were started; start as many "
+            f"(torchrun --nproc-per-node={number}) or change the setting"
+        )
+    return ranks, device
 
 
 def make_engine(towers: TrainedTowers, train: Train) -> "DeepSpeedEngine":

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipdiff.losses.ranks import Ranks
-from clipdiff.train.data import TrainingData
+from clipdiff.train.ranks import Ranks
+from clipdiff.train.training_data import TrainingData
 
-LoadPictures = Callable[[Tensor], Tensor]  # (m,) rows of image_embeds -> (m, 3, H, W) float32
+LoadImages = Callable[[Tensor], Tensor]  # (m,) rows of image_embeds -> (m, 3, H, W) float32
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Piece:
     one row whose output is cut off, because all ranks have to run equally often."""
 
     tokens: Tensor | None  # (n, L) int64
-    texts: int  # rows of them that count
-    pictures: Tensor | None  # (m, 3, H, W) float32
-    images: int
+    num_texts: int  # rows of them that count
+    pixels: Tensor | None  # (m, 3, H, W) float32
+    num_images: int
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Batch:
 
     pair_index: Tensor  # (N, 2) int64, rows of image_embeds
     image_embeds: Tensor | None  # (M, D) resident; None where the image tower makes them
-    num_images: int  # distinct pictures of the batch that the image tower embeds
+    num_images: int  # distinct images of the batch that the image tower embeds
     group_ids: Tensor | None  # (N,) int64
     pieces: list[Piece]
 
@@ -42,10 +42,10 @@ class BatchSource:
         data: the cell's pairs; the tensors move to ``device`` once.
         ranks: this process among the others.
         device: where the towers are.
-        micro_batch: most texts, and most pictures, that the towers see at once; None for all.
-        mask_duplicates: whether equal texts are no negatives of each other.
+        micro_batch: most texts, and most images, that the towers see at once; None for all.
+        groups_texts: whether the loss is told which texts of a batch are equal.
         trains_text: whether texts are encoded.
-        load_pictures: decodes pictures where the image tower trains, else None.
+        load_images: decodes images where the image tower trains, else None.
     """
 
     def __init__(
@@ -54,39 +54,40 @@ class BatchSource:
         ranks: Ranks,
         device: torch.device,
         micro_batch: int | None,
-        mask_duplicates: bool,
+        groups_texts: bool,
         trains_text: bool,
-        load_pictures: LoadPictures | None,
+        load_images: LoadImages | None,
     ):
         self.ranks, self.device = ranks, device
         self.micro_batch = micro_batch
-        self.trains_text, self.load_pictures = trains_text, load_pictures
+        self.trains_text, self.load_images = trains_text, load_images
         self.lengths = data.lengths
         self.cpu_pairs = data.pair_index
-        self.num_pictures = len(data.image_ids)
+        self.total_images = len(data.image_ids)
         self.tokens, self.pair_index, self.image_embeds, self.text_ids = (
             each.to(device)
             for each in (data.tokens, data.pair_index, data.image_embeds, data.text_ids)
         )
-        self.mask_duplicates = mask_duplicates
+        self.groups_texts = groups_texts
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of some rows (N,), with this rank's share in pieces."""
         there = rows.to(self.device, non_blocking=True)
         share = rows[self.ranks.share(len(rows))] if self.trains_text else rows[:0]
-        pair_index, image_embeds = self.pair_index[there], self.image_embeds
+        pair_index = self.pair_index[there]
+        image_embeds: Tensor | None = self.image_embeds
         images, num_images = rows[:0], 0
-        if self.load_pictures is not None:
+        if self.load_images is not None:
             used, places = self.cpu_pairs[rows].unique(return_inverse=True)
             # the zero row of caption pairs is the last; the tower embeds only the others
-            num_images = int((used < self.num_pictures).sum())
+            num_images = int((used < self.total_images).sum())
             images = used[:num_images][self.ranks.share(num_images)]
             pair_index, image_embeds = places.to(self.device), None
         return Batch(
             pair_index=pair_index,
             image_embeds=image_embeds,
             num_images=num_images,
-            group_ids=self.text_ids[there] if self.mask_duplicates else None,
+            group_ids=self.text_ids[there] if self.groups_texts else None,
             pieces=self._pieces(share, images, len(rows), num_images),
         )
 
@@ -98,12 +99,13 @@ class BatchSource:
         return [self._piece(*rows) for rows in cut]
 
     def _piece(self, texts: Tensor, images: Tensor) -> Piece:
-        tokens = pictures = None
+        tokens: Tensor | None = None
+        pixels: Tensor | None = None
         if self.trains_text:
             rows = texts if len(texts) else torch.zeros(1, dtype=torch.int64)
             longest = int(self.lengths[rows].max())
             tokens = self.tokens[rows.to(self.device, non_blocking=True), :longest]
-        if self.load_pictures is not None:
+        if self.load_images is not None:
             rows = images if len(images) else torch.zeros(1, dtype=torch.int64)
-            pictures = self.load_pictures(rows).to(self.device, non_blocking=True)
-        return Piece(tokens, len(texts), pictures, len(images))
+            pixels = self.load_images(rows).to(self.device, non_blocking=True)
+        return Piece(tokens, len(texts), pixels, len(images))

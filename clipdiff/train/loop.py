@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipdiff.config.sections import Train
 from clipdiff.errors import TrainingError
 from clipdiff.progress import Progress
+from clipdiff.settings import Train
 from clipdiff.train.batches import epoch_batches, steps_per_epoch
 from clipdiff.train.checkpoint import Checkpoints
 from clipdiff.train.preemption import Preemption
@@ -55,7 +55,7 @@ class Loop:
         first_rank = self.stepper.ranks.rank == 0
         self.log = TrainLog(self.folder if first_rank else None, rows, start)
         self.saved, self.clock = start, time.monotonic()
-        with Progress("training steps", total, start, first_rank) as progress, self.preemption:
+        with Progress("training steps", total, start, not first_rank) as progress, self.preemption:
             for step in range(start, total):
                 if step == start or step % each == 0:
                     batches = epoch_batches(self.lengths, self.train.batch, self.seed, step // each)
@@ -89,9 +89,8 @@ class Loop:
         if result.accuracy is not None:
             names = ("acc1_text_to_difference", "acc1_difference_to_text")
             row |= dict(zip(names, map(float, result.accuracy), strict=True))
-        scale = getattr(self.stepper.loss, "logit_scale", None)
-        if scale is not None:
-            row["logit_scale"] = float(scale.detach())
+        numbers = self.stepper.loss.named_parameters()  # such as logit_scale
+        row |= {name: float(each.detach()) for name, each in numbers if each.numel() == 1}
         now = time.monotonic()
         self.log.add(row, pairs_per_second=self.counted / (now - self.clock))
         self.clock, self.counted = now, 0

@@ -10,7 +10,7 @@ from types import FrameType
 import torch
 
 from clipdiff.errors import TrainingError
-from clipdiff.losses.ranks import Ranks
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.slurm import job_end, requeue
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ class Preemption:
             return reason
         if not synchronise:
             return 0
-        told = torch.tensor([reason], device=self.device)
-        return int(self.ranks.all_reduce(told, "max"))
+        signal = torch.tensor([reason], device=self.device)
+        return int(self.ranks.all_reduce(signal, "max"))
 
     def leave(self, reason: int, step: int) -> None:
         """Exit, to be started again.

@@ -2,7 +2,7 @@
 
 import math
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 
 
 def learning_rate(train: Train, step: int, steps: int, epoch: int) -> float:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from clipdiff.losses.accuracy import in_batch_accuracy
-from clipdiff.losses.gradients import loss_gradients
-from clipdiff.losses.ranks import Ranks
+from clipdiff.losses.base import BoundedLoss
+from clipdiff.train.accuracy import in_batch_accuracy
+from clipdiff.train.gradients import loss_gradients
 from clipdiff.train.inputs import Batch, BatchSource, Piece
+from clipdiff.train.ranks import Ranks
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -60,7 +61,7 @@ class Stepper:
         with torch.set_grad_enabled(whole):
             outputs = [self._run(piece) for piece in batch.pieces]
         texts, images = self._embeddings(batch, outputs, rows)
-        found = loss_gradients(
+        gradients = loss_gradients(
             self.loss,
             images,
             batch.pair_index,
@@ -74,21 +75,21 @@ class Stepper:
             gathered = self.ranks.gather(texts, len(rows))
             accuracy = in_batch_accuracy(images, batch.pair_index, gathered)
         image_part = None
-        if found.images is not None:
-            image_part = found.images[: batch.num_images][self.ranks.share(batch.num_images)]
-        self._backward(batch.pieces, outputs if whole else None, found.text, image_part)
+        if gradients.images is not None:
+            image_part = gradients.images[: batch.num_images][self.ranks.share(batch.num_images)]
+        self._backward(batch.pieces, outputs if whole else None, gradients.text, image_part)
         self._update(lr)
-        return StepResult(found.loss, *found.stats, accuracy)
+        return StepResult(gradients.loss, *gradients.stats, accuracy)
 
     def _run(self, piece: Piece) -> list[Tensor]:
         """Return the rows that count of each tower's embeddings."""
         counts = [
             count
-            for side, count in ((piece.tokens, piece.texts), (piece.pictures, piece.images))
+            for side, count in ((piece.tokens, piece.num_texts), (piece.pixels, piece.num_images))
             if side is not None
         ]
-        made = self.engine(piece.tokens, piece.pictures)
-        return [embeds[:count] for embeds, count in zip(made, counts, strict=True)]
+        outputs = self.engine(piece.tokens, piece.pixels)
+        return [embeds[:count] for embeds, count in zip(outputs, counts, strict=True)]
 
     def _embeddings(
         self, batch: Batch, outputs: list[list[Tensor]], rows: Tensor
@@ -103,7 +104,7 @@ class Stepper:
         if batch.image_embeds is not None:
             return texts, batch.image_embeds
         images = self.ranks.gather(sides[-1], batch.num_images)
-        zero_row = images.new_zeros(1, images.shape[1])  # the second picture of caption pairs
+        zero_row = images.new_zeros(1, images.shape[1])  # the second image of caption pairs
         return texts, torch.cat([images, zero_row])
 
     def _backward(
@@ -114,14 +115,16 @@ class Stepper:
         image_grads: Tensor | None,
     ) -> None:
         """Send gradients through the towers; DeepSpeed averages them over the ranks."""
-        sides = [] if self.text_embeds is not None else [(text_grads, [p.texts for p in pieces])]
+        sides = (
+            [] if self.text_embeds is not None else [(text_grads, [p.num_texts for p in pieces])]
+        )
         if image_grads is not None:
-            sides.append((image_grads, [p.images for p in pieces]))
-        cut = [grads.split(counts) for grads, counts in sides]
+            sides.append((image_grads, [p.num_images for p in pieces]))
+        parts = [grads.split(counts) for grads, counts in sides]
         for place, piece in enumerate(pieces):
-            made = self._run(piece) if outputs is None else outputs[place]
+            embeds = self._run(piece) if outputs is None else outputs[place]
             surrogate = sum(
-                (embeds * grads[place]).sum() for embeds, grads in zip(made, cut, strict=True)
+                (side * grads[place]).sum() for side, grads in zip(embeds, parts, strict=True)
             )
             self.engine.backward(surrogate * self.ranks.size)
 
@@ -132,5 +135,6 @@ class Stepper:
         self.engine.step()
         if self.loss_optimizer is not None:
             self.loss_optimizer.step()
-            self.loss.clamp_()
+            if isinstance(self.loss, BoundedLoss):
+                self.loss.clamp_()
             self.loss_optimizer.zero_grad()

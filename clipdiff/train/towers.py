@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 from clipdiff.errors import TrainingError
 from clipdiff.towers.encode import BATCH
 from clipdiff.towers.load import LoadedClip
+from clipdiff.towers.text import TextTower
 
 Trainable = Literal["transformer", "text", "image", "both"]
 
@@ -34,12 +35,12 @@ class TrainedTowers(nn.Module):
         self.training = mode
         return self
 
-    def forward(self, tokens: Tensor | None, pictures: Tensor | None) -> list[Tensor]:
+    def forward(self, tokens: Tensor | None, pixels: Tensor | None) -> list[Tensor]:
         """Encode what the towers in training need.
 
         Args:
             tokens: (n, L) int64, cut at the longest text; None without a text tower.
-            pictures: (m, 3, H, W) float32; None without an image tower.
+            pixels: (m, 3, H, W) float32; None without an image tower.
 
         Returns:
             L2-normalised float32 embeddings: texts (n, D), images (m, D), those that there are.
@@ -48,7 +49,7 @@ class TrainedTowers(nn.Module):
         if self.text is not None:
             features.append(self.text(tokens, trimmed=True))
         if self.image is not None:
-            features.append(self.image(pictures))
+            features.append(self.image(pixels))
         return [normalize(each.float(), dim=1) for each in features]
 
     def named_trained(self) -> dict[str, nn.Parameter]:
@@ -62,10 +63,10 @@ class TrainedTowers(nn.Module):
         return named
 
 
-def _trained_texts(tower: nn.Module, trainable: Trainable) -> nn.Module:
+def _trained_texts(tower: TextTower, trainable: Trainable) -> nn.Module:
     if trainable != "transformer":
         return tower
-    return tower.transformer if tower.is_openai_style else tower.text.transformer
+    return tower.get_submodule("transformer" if tower.is_openai_style else "text.transformer")
 
 
 def trained_state(towers: TrainedTowers) -> dict[str, Tensor]:

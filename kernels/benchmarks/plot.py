@@ -1,6 +1,6 @@
 """Time and memory against N, with the floor of dense products, from results.csv.
 
-``python kernels/benchmarks/plot.py [--op contrastive] [--device H100]`` writes a picture for each
+``python kernels/benchmarks/plot.py [--op contrastive] [--device H100]`` writes an image for each
 device beside results.csv. The floor is the products that no dense path can do without at the rate
 that this device's own matrix product reached in the same run.
 """

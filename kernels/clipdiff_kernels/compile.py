@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import triton
 import triton.language as tl
@@ -63,17 +64,17 @@ class Configuration:
     ``typed`` names the pointers, beside texts and images, that are no fp32 and no index.
     """
 
-    kernel: object
+    kernel: Any
     dtype: str
     tile: Tile
-    constexprs: dict[str, object]
+    constexprs: dict[str, Any]
     typed: dict[str, str]
 
     @property
     def name(self) -> str:
-        shown = {k: v for k, v in self.constexprs.items() if k in ("GATHER", "STORE", "KIND")}
-        shown |= {k: v for k, v in self.constexprs.items() if k in ("NORMALIZE", "BACKWARD")}
-        extra = " ".join(f"{k.lower()}={int(v)}" for k, v in shown.items())
+        names = ("GATHER", "STORE", "KIND", "NORMALIZE", "BACKWARD")
+        settings = {k: v for k, v in self.constexprs.items() if k in names}
+        extra = " ".join(f"{k.lower()}={int(v)}" for k, v in settings.items())
         return f"{self.kernel.__name__} {self.dtype} {extra}".strip()
 
     def type_of(self, argument: str) -> str:
@@ -125,89 +126,101 @@ def configurations(arch: str) -> Iterator[Configuration]:
     """
     small = arch in ("sm_100", "gfx942")
     for dtype, bits in (("bf16", 16), ("fp32", 32)):
-        for use, made in (("dot", _softmax), ("hinge", _hinge)):
-            yield from made(dtype, tile(f"{use}{bits}", small=small), gather=False)
+        for use, kernels in (("dot", _softmax), ("hinge", _hinge)):
+            yield from kernels(dtype, tile(f"{use}{bits}", small=small), gather=False)
         dot = {"DOT": DOT[dtype], "PRECISION": "ieee"}
         product = tile(f"product{bits}", small=small)
-        yield _made(weighted_differences_kernel, dtype, product, dot, {"weights": dtype})
+        yield _configuration(weighted_differences_kernel, dtype, product, dot, {"weights": dtype})
         yield from _rowwise(dtype)
     yield from _softmax("bf16", tile("gather"), gather=True)
     yield from _hinge("bf16", tile("gather"), gather=True)
     yield Configuration(merge_kernel, "fp32", Tile(0, 0, 0, 4, 3), {"BLOCK": MERGE_BLOCK}, {})
 
 
-def _walk(dtype: str, *, gather: bool) -> dict[str, object]:
+def _walk(dtype: str, *, gather: bool) -> dict[str, Any]:
     return {"DOT": DOT[dtype], "PRECISION": "ieee", "GATHER": gather, "GROUPS": True}
 
 
 def _softmax(dtype: str, block: Tile, *, gather: bool) -> Iterator[Configuration]:
     """The contrastive forward, and the weights of both kinds (one tile)."""
     walk = _walk(dtype, gather=gather)
-    yield _made(contrastive_fwd_kernel, dtype, block, walk)
+    yield _configuration(contrastive_fwd_kernel, dtype, block, walk)
     for kind in (SOFTMAX, VIOLATIONS):
         if gather:
-            yield _made(segment_kernel, dtype, tile("segment"), walk | {"KIND": kind})
+            yield _configuration(segment_kernel, dtype, tile("segment"), walk | {"KIND": kind})
         else:
-            yield _made(weights_kernel, dtype, block, walk | {"KIND": kind}, {"out": dtype})
+            yield _configuration(
+                weights_kernel, dtype, block, walk | {"KIND": kind}, {"out": dtype}
+            )
 
 
 def _hinge(dtype: str, block: Tile, *, gather: bool) -> Iterator[Configuration]:
     walk = _walk(dtype, gather=gather)
-    yield _made(hinge_all_kernel, dtype, block, walk | {"STORE": not gather}, {"weights": dtype})
-    yield _made(hinge_hardest_kernel, dtype, block, walk)
+    yield _configuration(
+        hinge_all_kernel, dtype, block, walk | {"STORE": not gather}, {"weights": dtype}
+    )
+    yield _configuration(hinge_hardest_kernel, dtype, block, walk)
 
 
 def _rowwise(dtype: str) -> Iterator[Configuration]:
     block = tile("rowwise")
-    yield _made(pair_facts_kernel, dtype, block)
-    yield _made(add_scaled_differences_kernel, dtype, block, typed={"out": dtype})
+    yield _configuration(pair_facts_kernel, dtype, block)
+    yield _configuration(add_scaled_differences_kernel, dtype, block, typed={"out": dtype})
     for backward in (False, True):
         settings = {"NORMALIZE": True, "BACKWARD": backward}
-        yield _made(squared_kernel, dtype, block, settings, {"grad": dtype})
+        yield _configuration(squared_kernel, dtype, block, settings, {"grad": dtype})
 
 
-def _made(
-    kernel: object,
+def _configuration(
+    kernel: Any,
     dtype: str,
     block: Tile,
-    settings: dict[str, object] | None = None,
+    settings: dict[str, Any] | None = None,
     typed: dict[str, str] | None = None,
 ) -> Configuration:
     blocks = {k: v for k, v in block.meta().items() if k in kernel.arg_names}
     return Configuration(kernel, dtype, block, blocks | (settings or {}), typed or {})
 
 
-def compile_for(configuration: Configuration, arch: str) -> tuple[Resources, dict[str, object]]:
+def compile_for(configuration: Configuration, arch: str) -> tuple[Resources, dict[str, Any]]:
     """Resources of one kernel on one architecture, and its assembly by stage."""
     block = configuration.tile
     options = {"num_warps": block.num_warps, "num_stages": block.num_stages}
-    made = triton.compile(configuration.source(), target=TARGETS[arch], options=options)
+    kernel = triton.compile(configuration.source(), target=TARGETS[arch], options=options)
     if arch.startswith("sm_"):
-        registers, spilled = _ptxas(made.asm["ptx"], arch)
+        registers, spilled = _ptxas(kernel.asm["ptx"], arch)
     else:
-        registers, spilled = _amdgcn(made.asm["amdgcn"])
-    used = Resources(configuration.name, arch, registers, spilled, made.metadata.shared)
-    return used, made.asm
+        registers, spilled = _amdgcn(kernel.asm["amdgcn"])
+    used = Resources(configuration.name, arch, registers, spilled, kernel.metadata.shared)
+    return used, kernel.asm
 
 
 def _ptxas(ptx: str, arch: str) -> tuple[int, int]:
     """Registers a thread and bytes spilled, as ptxas itself reports them."""
     number = int(arch.removeprefix("sm_"))
-    exact = re.search(r"\.target (sm_\w+)", ptx).group(1)
+    exact = _group(r"\.target (sm_\w+)", ptx)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.ptx"
         path.write_text(ptx)
         command = [get_ptxas(number).path, "-v", f"--gpu-name={exact}", str(path), "-o", os.devnull]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    registers = int(re.search(r"Used (\d+) registers", said).group(1))
-    return registers, int(re.search(r"(\d+) bytes spill stores", said).group(1))
+    registers = int(_group(r"Used (\d+) registers", said))
+    return registers, int(_group(r"(\d+) bytes spill stores", said))
 
 
 def _amdgcn(assembly: str) -> tuple[int, int]:
     """Vector registers and bytes of scratch, from the assembly's own metadata."""
-    registers = int(re.search(r"\.vgpr_count:\s+(\d+)", assembly).group(1))
-    spilled = int(re.search(r"\.vgpr_spill_count:\s+(\d+)", assembly).group(1))
+    registers = int(_group(r"\.vgpr_count:\s+(\d+)", assembly))
+    spilled = int(_group(r"\.vgpr_spill_count:\s+(\d+)", assembly))
     return registers, 4 * spilled
+
+
+def _group(pattern: str, text: str) -> str:
+    """The first group of a pattern in what a compiler wrote."""
+    match = re.search(pattern, text)
+    if match is None:
+        raise ValueError(f"the compiler wrote nothing like {pattern}; is it a newer one?")
+    return match.group(1)
 
 
 def compile_all(archs: list[str]) -> list[Resources]:
@@ -228,12 +241,12 @@ def table(results: list[Resources]) -> str:
     cells = {(r.name, r.arch): r for r in results}
     lines = ["| kernel | " + " | ".join(archs) + " |", "|---" * (len(archs) + 1) + "|"]
     for name in dict.fromkeys(r.name for r in results):
-        shown = []
+        fields = []
         for arch in archs:
             r = cells[name, arch]
             mark = "" if r.fits else " **over**"
-            shown.append(f"{r.registers} / {r.spilled_bytes} / {r.shared_bytes / 1024:.1f}{mark}")
-        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+            fields.append(f"{r.registers} / {r.spilled_bytes} / {r.shared_bytes / 1024:.1f}{mark}")
+        lines.append(f"| {name} | " + " | ".join(fields) + " |")
     return "\n".join(lines)
 
 

@@ -36,7 +36,8 @@ class DiagonalLoss(torch.autograd.Function):
             rows = slice(low, low + PAIRS_PER_CHUNK)
             value, grad_d = chunk(image_embeds, pair_index[rows], grad_text[rows], needs_images)
             total += value
-            if needs_images:
+            if grad_images is not None:
+                assert grad_d is not None, "the chunk was asked for it"
                 scatter_to_images(grad_d, pair_index[rows], grad_images)
         ctx.dtype, ctx.scale = text_embeds.dtype, scale
         ctx.save_for_backward(grad_images, grad_text)

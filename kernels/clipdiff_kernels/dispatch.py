@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,8 +88,8 @@ def run(
     *args: float | Tensor,
     backend: str,
     return_stats: bool,
-    rows: dict[str, object] | None = None,
-    **settings: object,
+    rows: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Tensor | tuple[Tensor, Stats]:
     """Compute ``op`` on checked arguments with the chosen backend, whose module is imported now.
 
@@ -97,10 +97,10 @@ def run(
     """
     inputs = image_embeds.contiguous(), pair_index.long().contiguous(), text_embeds.contiguous()
     block = rows is not None
-    chosen = choose_backend(op, *inputs[:2], backend, block=block).backend
-    if chosen == "gather" and not block and _fused(image_embeds):
-        chosen, settings["gather"] = "triton", True
-    module = importlib.import_module(f"clipdiff_kernels.{op}.{MODULES[chosen]}")
+    name = choose_backend(op, *inputs[:2], backend, block=block).backend
+    if name == "gather" and not block and _fused(image_embeds):
+        name, settings["gather"] = "triton", True
+    module = importlib.import_module(f"clipdiff_kernels.{op}.{MODULES[name]}")
     loss = module.loss(*inputs, *args, **settings, **(rows or {}))
     return (loss, pair_stats(*inputs, **(rows or {}))) if return_stats else loss
 

@@ -22,16 +22,16 @@ from clipdiff_kernels.similarity import DirectSimilarity
 
 
 class Bags(NamedTuple):
-    """Weighted sums of rows: bag b sums rows ``index[starts[b] : starts[b + 1]]``."""
+    """Weighted sums of rows: bag b sums rows ``places[starts[b] : starts[b + 1]]``."""
 
-    index: Tensor
+    places: Tensor
     starts: Tensor
     weights: Tensor
 
     def sum(self, rows: Tensor) -> Tensor:
         """(num_bags, c) from rows (num_rows, c)."""
         return functional.embedding_bag(
-            self.index, rows, self.starts, mode="sum", per_sample_weights=self.weights
+            self.places, rows, self.starts, mode="sum", per_sample_weights=self.weights
         )
 
 
@@ -87,6 +87,7 @@ class GatherSimilarity(DirectSimilarity):
         grad_products = self._scatter.sum(weights)  # dG (M, c)
         weights_short = weights[self._short]
         if self.image_grad is not None:
+            assert cosines is not None, "needs_cosines says so"
             self._grad_centred.addmm_(grad_products, text)
             self._grad_short.addmm_(weights_short, text)
             self._radial += (weights * cosines).sum(1)
@@ -97,14 +98,14 @@ class GatherSimilarity(DirectSimilarity):
             return None
         self.image_grad.index_add_(0, self._used, self._grad_centred)
         # dG passes 1/n_k through as a constant; its own part is -dhat_k <dhat_k, g_k> / n_k
-        self._scatter_short()
+        self._scatter_short(self.image_grad)
         radial = (-self._radial / self._norm.clamp_min(self.eps)).index_fill_(0, self._short, 0)
         for part, pairs in zip(radial.split(1024), self.pair_index.split(1024), strict=True):
             unit, _ = self._unit_of(pairs)
             scatter_to_images(unit.mul_(part.unsqueeze(1)), pairs, self.image_grad)
         return self.image_grad
 
-    def _scatter_short(self) -> None:
+    def _scatter_short(self, image_grad: Tensor) -> None:
         norm = self._norm[self._short]
         grad_d = through_unit_norm(self._grad_short, self._short_unit, norm, self.eps)
-        scatter_to_images(grad_d, self.pair_index[self._short], self.image_grad)
+        scatter_to_images(grad_d, self.pair_index[self._short], image_grad)

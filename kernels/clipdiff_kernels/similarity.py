@@ -102,11 +102,11 @@ class DirectSimilarity:
 
     def finish(self) -> Tensor | None:
         """The collected gradient to the images (M, D), or None."""
-        if self.image_grad is not None:
+        if self.image_grad is not None and self._grad_unit is not None:
             grad_d = through_unit_norm(self._grad_unit, self._unit, self._norm, self.eps)
             scatter_to_images(grad_d, self.pair_index, self.image_grad)
         return self.image_grad
 
 
-def _zeros_like_if(wanted: bool, tensor: Tensor, dtype: torch.dtype) -> Tensor | None:
-    return torch.zeros_like(tensor, dtype=dtype) if wanted else None
+def _zeros_like_if(condition: bool, tensor: Tensor, dtype: torch.dtype) -> Tensor | None:
+    return torch.zeros_like(tensor, dtype=dtype) if condition else None

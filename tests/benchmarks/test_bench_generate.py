@@ -13,13 +13,15 @@ from collections.abc import Callable
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from clipdiff.config.sections import LLM, Generate
+from clipdiff import prompts
 from clipdiff.demo.corpus import difference_examples
-from clipdiff.llm import prompts
-from clipdiff.llm.base import cut_at_stop
-from clipdiff.llm.causal import CausalWriter, rendered
+from clipdiff.settings import Generate
+from clipdiff.shipped import path_of
+from clipdiff.writers.base import cut_at_stop
+from clipdiff.writers.causal import Causal
+from clipdiff.writers.local.decoding import render_chat
 
-MODEL = os.environ.get("CLIPDIFF_BENCH_LLM", "clipdiff/demo/assets/llama")
+MODEL = path_of(os.environ.get("CLIPDIFF_BENCH_LLM", "demo:llama"))
 PROMPT = "llama2_chat" if "CLIPDIFF_BENCH_LLM" in os.environ else "chat"
 PAIRS = int(os.environ.get("CLIPDIFF_BENCH_LLM_PAIRS", "128"))
 NEW_TOKENS = 48
@@ -27,9 +29,9 @@ NEW_TOKENS = 48
 
 def test_bench_generate_against_a_plain_loop(benchmark) -> None:
     """Time both sides on the same pairs; print the ratio."""
-    definition = LLM(kind="causal", model=MODEL, prompt=PROMPT, batch=32, max_new_tokens=NEW_TOKENS)
+    entry = Causal(model=MODEL, prompt=PROMPT, batch=32, max_new_tokens=NEW_TOKENS)
     prompt = prompts.load(PROMPT)
-    writer = CausalWriter(definition, Generate(), prompt)
+    writer = entry.open(Generate(), prompt)
     pairs = [row[:2] for row in difference_examples(PAIRS, seed=5)]
     turns = [prompt.turns("difference", *pair) for pair in pairs]
     batched, seconds = timed(lambda: dict(writer.write(turns, [0] * PAIRS)))
@@ -60,7 +62,7 @@ def plain_loop(
     tokenizer, texts = AutoTokenizer.from_pretrained(MODEL), []
     for turns in conversations:
         special = tokenizer.chat_template is None
-        text = rendered(tokenizer, turns)
+        text = render_chat(tokenizer, turns)
         ids = tokenizer(text, add_special_tokens=special, return_tensors="pt").input_ids
         output = model.generate(ids, do_sample=False, max_new_tokens=NEW_TOKENS)
         answer = tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)

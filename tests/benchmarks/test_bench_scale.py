@@ -14,8 +14,11 @@ import pytest
 import yaml
 
 from clipdiff.config import load_config
-from clipdiff.grid import Results, all_variants
-from clipdiff.tables.long import read_metrics
+from clipdiff.config.entries import all_cells
+from clipdiff.grid import Layout
+from clipdiff.provenance import provenance
+from clipdiff.settings import Section
+from clipdiff.tables.reading.metrics_files import read_metrics
 
 LLMS, LOSSES, SEEDS = 100, 10, 10
 ROWS = 60  # of one metrics file, as the demo's have
@@ -50,14 +53,15 @@ def test_bench_scale_dry_run(benchmark, preset: Path, tmp_path: Path) -> None:
 
 def test_bench_scale_gather(benchmark, preset: Path, tmp_path: Path) -> None:
     """10,001 metrics files into the long table."""
-    variants, files = all_variants(load_config("config.yaml", preset)), Results(tmp_path)
+    cells, layout = all_cells(load_config("config.yaml", preset)), Layout(tmp_path)
     row = {"task": "zero_shot", "split": "test", "weights": "finetuned", "metric": "acc1"}
     row |= {"value": 0.5, "n": 1000, "stderr": 0.01, "ci_low": 0.4, "ci_high": 0.6}
-    facts = {"provenance": {"settings": {}}, "rows": [{**row, "higher_is_better": True}] * ROWS}
+    row |= {"higher_is_better": True}
+    facts = {"provenance": provenance(Section()), "rows": [row] * ROWS}
     text = json.dumps(facts)
-    for variant in variants:
-        path = files.metrics(variant)
+    for cell in cells:
+        path = layout.metrics(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    table, _ = benchmark.pedantic(read_metrics, args=(files, variants), rounds=1)
+    table, _ = benchmark.pedantic(read_metrics, args=(layout, cells), rounds=1)
     assert len(table) == ROWS * (LLMS * LOSSES * SEEDS + 1)

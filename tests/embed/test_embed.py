@@ -4,25 +4,24 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import Clip, Data
 from clipdiff.config.stages import EmbedSettings
-from clipdiff.demo.table import demo_captions
+from clipdiff.datasets.demo import Demo
 from clipdiff.embed.embed import embed
 from clipdiff.errors import DataError
 from clipdiff.files import read_tensors
+from clipdiff.settings import Clip
 from clipdiff.towers.images import embed_images
 from clipdiff.towers.load import load_clip
 
-SETTINGS = EmbedSettings(clip=Clip(model="local-dir:clipdiff/demo/assets/clip", batch=8))
+SETTINGS = EmbedSettings(clip=Clip(model="demo:clip", batch=8))
 
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    counts = {"train_images": 9, "validation_images": 2, "test_images": 2}
-    return demo_captions(Data(source="demo", pairs=1, **counts)).iloc[::-1]
+    return Demo().captions({"train": 9, "validation": 2, "test": 2}, seed=0).iloc[::-1]
 
 
-def test_every_picture_under_its_id(table, tmp_path):
+def test_every_image_under_its_id(table, tmp_path):
     table.to_parquet(tmp_path / "captions.parquet", index=False)
     output = tmp_path / "embeds/image_embeds.safetensors"
     embed(SETTINGS, tmp_path / "captions.parquet", output)
@@ -38,11 +37,11 @@ def test_every_picture_under_its_id(table, tmp_path):
     assert output.read_bytes() == first
 
 
-def test_an_unreadable_picture_leaves_nothing(table, tmp_path):
+def test_an_unreadable_image_leaves_nothing(table, tmp_path):
     images = table["image"].tolist()
-    images[10] = b"no picture"
+    images[10] = b"no image"
     table.assign(image=images).to_parquet(tmp_path / "captions.parquet", index=False)
-    with pytest.raises(DataError, match=r"row 10, image_id \d+: its 10 bytes are not a readable"):
+    with pytest.raises(DataError, match=r"row 10, image_id \d+: its 8 bytes are not a readable"):
         embed(SETTINGS, tmp_path / "captions.parquet", tmp_path / "out.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["captions.parquet"]
 

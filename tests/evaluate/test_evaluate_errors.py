@@ -4,18 +4,17 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import SplitSettings
 from clipdiff.errors import ConfigError, DataError, ModelError
-from clipdiff.evaluate.registry import make_task
 from clipdiff.files import write_tensors
+from clipdiff.settings import SplitSettings
 
 
-def test_a_split_without_pictures(bench):
-    with pytest.raises(DataError, match=r"no picture has split 'test_scene' \(did you mean 'test_"):
+def test_a_split_without_images(bench):
+    with pytest.raises(DataError, match=r"no image has split 'test_scene' \(did you mean 'test_"):
         bench.run(bench.settings(splits=["test_scene"]))
 
 
-def test_pictures_without_an_embedding(bench):
+def test_images_without_an_embedding(bench):
     bench.write_embeds(bench.image_embeds[:-3])
     first = bench.table["image_id"].iloc[-3]
     with pytest.raises(DataError, match=rf"no embedding of 3 evaluated .* image_id {first}"):
@@ -56,7 +55,7 @@ def test_attributes_that_are_no_json(bench):
 
 def test_no_labels(bench):
     path = bench.changed_captions(label=pd.Series([None] * len(bench.table), dtype=object))
-    with pytest.raises(DataError, match="0 labelled pictures"):
+    with pytest.raises(DataError, match="0 labelled images"):
         bench.run(captions=path)
 
 
@@ -72,9 +71,16 @@ def test_a_model_of_another_shape(bench, make_clip, tmp_path):
         bench.run(model=other)
 
 
-def test_an_unknown_task_gets_a_suggestion(bench):
-    with pytest.raises(ConfigError, match=r"got 'zeroshot' \(did you mean 'zero_shot'\?\)"):
-        make_task("zeroshot", None, bench.settings().evaluate)
+def test_a_validation_split_that_a_task_can_not_choose_on(bench):
+    """Of other classes, or not evaluated."""
+    names = bench.table["split"] + " " + bench.table["label"]
+    tasks = ["comparative_prompting"]
+    other = bench.changed_captions(label=names, dataset=bench.table["split"])
+    with pytest.raises(ConfigError, match=r"evaluate\.validation: got 'validation' for"):
+        bench.run(bench.settings(tasks=tasks), captions=other)
+    settings = bench.settings(tasks=tasks, splits=["test_scenes"])
+    with pytest.raises(ConfigError, match=r"one of evaluate\.splits with the same classes"):
+        bench.run(settings)
 
 
 def test_a_failed_run_leaves_the_finished_files(bench):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from clipdiff.config.sections import Clip, SplitSettings
 from clipdiff.errors import DataError
+from clipdiff.evaluate import run
 from clipdiff.evaluate.weights import weight_settings
 from clipdiff.files import read_json, write_parquet
+from clipdiff.settings import Clip, SplitSettings
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
@@ -103,7 +104,7 @@ def test_zero_shot_is_open_clips(bench):
         assert part["item_id"].tolist() == bench.table["image_id"][chosen].tolist()
 
 
-def test_a_trained_image_tower_embeds_its_own_pictures(bench):
+def test_a_trained_image_tower_embeds_its_own_images(bench):
     frozen, _ = bench.run(bench.settings(tasks=["clip_score"]))
     trained = bench.settings(tasks=["clip_score"]).model_copy(update={"image_tower_trained": True})
     _, items = bench.run(trained, name="trained")
@@ -115,7 +116,7 @@ def test_a_trained_image_tower_embeds_its_own_pictures(bench):
     assert not frozen.empty
 
 
-def test_another_reference_clip_judges_with_its_own_pictures(bench):
+def test_another_reference_clip_judges_with_its_own_images(bench):
     settings = bench.settings(tasks=["clip_score"])
     other = settings.model_copy(update={"reference_clip": Clip(model=f"local-dir:{bench.cell}")})
     _, items = bench.run(other, model=None)
@@ -141,7 +142,7 @@ def test_provenance_names_settings_and_versions(bench):
 
 def test_every_task_at_once(bench):
     every = ["zero_shot", "comparative_prompting", "geometry", "linear_probe"]
-    settings = bench.settings(tasks=every, class_pairs=20)
+    settings = bench.settings({"geometry": {"class_pairs": 20}}, tasks=every)
     frozen, _ = bench.run(settings)
     assert set(frozen["task"]) == {"zero_shot", "comparative_prompting", "geometry"}
     trained = settings.model_copy(update={"image_tower_trained": True})
@@ -173,6 +174,15 @@ def test_a_split_is_measured_by_what_it_names(bench):
     differs = both["value_x"] != both["value_y"]
     assert not differs[both["split"] == "validation"].any()
     assert differs[both["split"] == "test_scenes"].any()
+
+
+def test_one_name_of_both_clips_is_one_clip_whatever_its_batch(bench, monkeypatch):
+    settings = bench.settings(tasks=["clip_score"])
+    smaller = settings.clip.model_copy(update={"batch": 3})
+    loads = []
+    monkeypatch.setattr(run, "load_clip", lambda clip: loads.append(clip) or load_clip(clip))
+    bench.run(settings.model_copy(update={"reference_clip": smaller}))
+    assert loads == [settings.clip]
 
 
 def test_class_differences_are_those_of_the_cells_llm(bench, tmp_path):

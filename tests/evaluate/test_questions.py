@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import SplitSettings
 from clipdiff.config.stages import QuestionsSettings
 from clipdiff.errors import ConfigError, DataError
-from clipdiff.evaluate.comparative_prompting import classes_to_tell_apart
 from clipdiff.evaluate.inputs import read_inputs
 from clipdiff.evaluate.questions import write_questions
-from clipdiff.evaluate.registry import make_task
 from clipdiff.files import read_parquet, write_parquet
+from clipdiff.settings import SplitSettings
+from clipdiff.tasks.comparative_prompting import classes_to_tell_apart
 from clipdiff.towers.encode import TextEncoder
 from clipdiff.towers.load import load_clip
 
@@ -21,10 +20,12 @@ ASKED = {"class_differences": "llm", "class_descriptions": "llm", "pair_differen
 
 def ask(bench, captions=None, **changes):
     """Return the evaluation settings, and the questions that they lead to."""
-    section = {"tasks": TASKS, "class_pairs": 12, "confusions": 2, **ASKED} | changes
-    settings, path = bench.settings(**section), bench.root / "questions.parquet"
-    chosen = QuestionsSettings(clip=settings.clip, evaluate=settings.evaluate)
-    write_questions(chosen, captions or bench.captions, bench.embeds, path)
+    entries = {"geometry": {"class_pairs": 12}, "comparative_prompting": {"confusions": 2}}
+    settings = bench.settings(entries, **({"tasks": TASKS, **ASKED} | changes))
+    path = bench.root / "questions.parquet"
+    asking = {name: task.asking() for name, task in settings.tasks.items() if task.text_tables}
+    slices = QuestionsSettings(clip=settings.clip, evaluate=settings.evaluate, tasks=asking)
+    write_questions(slices, captions or bench.captions, bench.embeds, path)
     return settings, read_parquet(path)
 
 
@@ -32,9 +33,9 @@ def answer(bench, table, llm, lost=()):
     """Answer every question with a text of its own; those of ``lost`` are not kept."""
     table = table.assign(kept=~table["question_id"].isin(lost), drop_reason=None)
     table["difference"] = [f"text {number} of {llm}" for number in table["question_id"]]
-    folder = bench.root / "evaluation_texts" / llm
-    told = table[(table["task"] == "difference") & table["class_1"].notna()]
-    write_parquet(folder / "class_differences.parquet", told)
+    folder = bench.layout.evaluation_texts / llm
+    of_classes = table[(table["task"] == "difference") & table["class_1"].notna()]
+    write_parquet(folder / "class_differences.parquet", of_classes)
     pairs = table[table["image_id_1"].notna()].astype({"image_id_1": int, "image_id_2": int})
     write_parquet(folder / "pair_differences.parquet", pairs)
     described = table[table["task"] == "describe"]
@@ -58,7 +59,7 @@ def test_every_question_is_whole(bench):
     assert sorted(described["caption_1"]) == sorted(bench.table["label"].unique())
 
 
-def test_pictures_are_asked_about_in_both_orders_within_their_split(bench):
+def test_images_are_asked_about_in_both_orders_within_their_split(bench):
     settings, table = ask(bench)
     pairs = table[table["image_id_1"].notna()]
     both = set(zip(pairs["image_id_1"], pairs["image_id_2"], strict=True))
@@ -85,16 +86,17 @@ def test_the_evaluation_finds_an_answer_to_all_that_it_looks_for(bench):
 def test_every_pair_that_moves_prompts_was_asked_about(bench):
     settings, table = ask(bench)
     answer(bench, table, "bert")
-    path = bench.root / "evaluation_texts/bert/class_differences.parquet"
+    path = bench.layout.evaluation_text("bert", "class_differences")
     told = {"class_differences": str(path), "class_descriptions": None, "pair_differences": None}
     section = settings.evaluate.model_copy(update=told)
     clip = load_clip(settings.clip)
     inputs = read_inputs(bench.captions, bench.embeds, section.splits, clip)
     validations = inputs.validations(TextEncoder(clip))
-    confused = classes_to_tell_apart(validations["validation"], section)
+    entry = settings.tasks["comparative_prompting"]
+    confused = classes_to_tell_apart(validations["validation"], section, 2)
     assert len(confused)
     for split in inputs.splits:
-        task = make_task("comparative_prompting", split, section, validations)
+        task = entry.on(split, section, validations["validation"])
         assert np.array_equal(task.pairs, confused)
         assert len(set(task.pair_texts)) == len(confused)
 
@@ -129,9 +131,9 @@ def test_no_text_at_all_moves_nothing(bench):
     assert "acc1_described" not in rows["metric"].to_numpy()
 
 
-def test_pictures_without_captions_cannot_be_written_about(bench):
+def test_images_without_captions_cannot_be_written_about(bench):
     bare = bench.changed_captions(caption=None)
-    with pytest.raises(DataError, match="0 pictures have a caption, and LLMs write from captions"):
+    with pytest.raises(DataError, match="0 images have a caption, and LLMs write from captions"):
         ask(bench, bare)
 
 

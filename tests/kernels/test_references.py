@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
-from open_clip.loss import ClipLoss
 from torch.nn.functional import mse_loss, normalize
 
 
@@ -20,8 +19,9 @@ def differences(batch):
 
 
 def test_contrastive_is_cliploss_of_the_directions(batch):
+    peer = pytest.importorskip("open_clip.loss").ClipLoss()
     directions = normalize(differences(batch), dim=1)
-    want = ClipLoss()(directions, batch.text_embeds, torch.tensor(14.3, dtype=torch.float64))
+    want = peer(directions, batch.text_embeds, torch.tensor(14.3, dtype=torch.float64))
     got = contrastive_loss(
         batch.image_embeds, batch.pair_index, batch.text_embeds, 14.3, backend="reference"
     )

@@ -5,18 +5,18 @@ import json
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import Clip, Filter
 from clipdiff.config.stages import FilterSettings
 from clipdiff.errors import DataError, ModelError
-from clipdiff.llm.filter import COLUMNS, filter_differences, shuffled
+from clipdiff.llm.filter import COLUMNS, filter_differences, shuffle
+from clipdiff.settings import Clip, Filter
 
 NAMES = ["fox", "dog", "key", "bell", "owl", "bus"]
-CLIP = "local-dir:clipdiff/demo/assets/clip"
+CLIP = "demo:clip"
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a function that runs the stage on six pictures and five answers."""
+    """Return a function that runs the stage on six images and five answers."""
     rows = [{"object": name, "count": 1 + place % 3} for place, name in enumerate(NAMES)]
     captions = pd.DataFrame(
         {
@@ -36,12 +36,12 @@ def run(tmp_path):
         answers["prompt_tokens"], answers["completion_tokens"] = 30, 10
         if texts:
             pd.DataFrame(answers).to_parquet(tmp_path / "answers.parquet")
-        chosen = FilterSettings(
+        settings = FilterSettings(
             llm=llm, answers=llm, filter=Filter(), clip=Clip(model=clip), seed=0
         )
         inputs = tmp_path / "captions.parquet", tmp_path / "pairs.parquet"
         path = tmp_path / f"{llm}.parquet"
-        filter_differences(chosen, *inputs, source and tmp_path / source, path)
+        filter_differences(settings, *inputs, source and tmp_path / source, path)
         return pd.read_parquet(path)
 
     return stage
@@ -71,7 +71,7 @@ def test_columns_reasons_and_truth(run, caplog) -> None:
     assert "50.0 % of 2 checked are true" in caplog.text
 
 
-def test_captions_are_texts_of_single_pictures(run) -> None:
+def test_captions_are_texts_of_single_images(run) -> None:
     table = run("captions", source=None)
     assert table["image_id_1"].tolist() == [0, 1, 2, 3, 4]
     assert table["image_id_2"].isna().all()
@@ -105,13 +105,13 @@ def test_shuffled_moves_every_kept_text_to_another_pair(run) -> None:
 def test_derangement(rows, seed, tmp_path) -> None:
     table = pd.DataFrame({"difference": [f"t{i}" for i in range(rows)], "kept": True})
     table["truncated"] = [i % 2 == 0 for i in range(rows)]
-    moved = shuffled(table, seed, tmp_path)
+    moved = shuffle(table, seed, tmp_path)
     assert sorted(moved["difference"]) == sorted(table["difference"])
     assert (moved["difference"] != table["difference"]).all()
     for text, cut in zip(moved["difference"], moved["truncated"], strict=True):
         assert cut == (int(text[1:]) % 2 == 0), "truncated belongs to its text"
     if rows == 50:
-        assert shuffled(table, seed + 5, tmp_path)["difference"].tolist() != list(moved.difference)
+        assert shuffle(table, seed + 5, tmp_path)["difference"].tolist() != list(moved.difference)
 
 
 def test_errors_name_file_and_row(run, tmp_path) -> None:

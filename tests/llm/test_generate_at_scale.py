@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import LLM
+from clipdiff.writers.api import Api
+from clipdiff.writers.causal import Causal
 
 pytestmark = pytest.mark.slow
 BUSY = '{"error": {"message": "slow down", "type": "rate_limit"}}'
@@ -34,34 +35,33 @@ JOB = """
 import sys
 from pathlib import Path
 from clipdiff.config.stages import GenerateSettings
-from clipdiff.llm import api, retries
 from clipdiff.llm.generate import generate
-api.TIMEOUT_SECONDS, retries.RETRY_SECONDS = 1.0, 0.01  # or the test would wait for hours
+from clipdiff.writers.served import retries
+retries.RETRY_SECONDS = 0.01  # or the test would wait for hours
 generate(GenerateSettings.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:]))
 """
 VOLUME = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from clipdiff.config.stages import GenerateSettings
-from clipdiff.llm import registry
-from clipdiff.llm.base import Answer
 from clipdiff.llm.generate import Part, generate, generate_part
+from clipdiff.writers.base import Answer
+from clipdiff.writers.causal import Causal
 
 class Echo:
-    def __init__(self, *_): pass
     def write(self, prompts, seeds, done=()):
         for place, turns in enumerate(prompts):
             yield place, Answer("The first shows " + turns[-1]["content"], "stop", 60, 30)
     def cancel(self): pass
     def close(self): pass
 
-sys.modules["echo"] = sys.modules["__main__"]
-registry.WRITERS["causal"] = "echo:Echo"
+Causal.open = lambda *_: Echo()
 settings, paths = GenerateSettings.model_validate_json(sys.argv[1]), [*map(Path, sys.argv[2:])]
 for number in (1, 2, 3):
     generate_part(settings, *paths, Part(number, 3))
 generate(settings, *paths)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# not ru_maxrss, which begins with that of the process that started this one
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
@@ -78,11 +78,11 @@ def test_20_000_pairs_a_fifth_of_faults_and_two_kills(tmp_path, server, settings
     draw = random.Random(0)
     server.script = [draw.choice(FAULTS) if draw.random() < 0.2 else None for _ in range(40_000)]
     paths = write_pairs(tmp_path, 20_000)
-    definition = LLM(
-        kind="api", model="m", prompt="completion", base_url=server.url, batch=CONCURRENT
+    definition = Api(
+        model="m", prompt="completion", base_url=server.url, batch=CONCURRENT, timeout=1
     )
-    chosen = settings(definition, shard_rows=512)
-    command = [sys.executable, "-c", JOB, chosen.model_dump_json(), *map(str, paths)]
+    stage = settings(definition, shard_rows=512)
+    command = [sys.executable, "-c", JOB, stage.model_dump_json(), *map(str, paths)]
     for kill_at in (5_000, 15_000):
         job = subprocess.Popen(command)
         while len(server.bodies) < kill_at and job.poll() is None:
@@ -104,8 +104,8 @@ def test_20_000_pairs_a_fifth_of_faults_and_two_kills(tmp_path, server, settings
 def test_as_many_pairs_as_the_paper_in_little_memory(tmp_path, settings) -> None:
     """499,500 pairs planned, sharded over three jobs and gathered."""
     paths = write_pairs(tmp_path, 499_500)
-    chosen = settings(LLM(kind="causal", model="echo", prompt="llama2_chat"), shard_rows=4096)
-    command = [sys.executable, "-c", VOLUME, chosen.model_dump_json(), *map(str, paths)]
+    stage = settings(Causal(model="echo", prompt="llama2_chat"), shard_rows=4096)
+    command = [sys.executable, "-c", VOLUME, stage.model_dump_json(), *map(str, paths)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     kib = int(done.stdout)
     assert kib < 2 * 2**20

@@ -1,14 +1,16 @@
 """The generate stage: the columns, and shards that are reused only where they still hold."""
 
 import json
-import os
+import shutil
 
 import pandas as pd
 import pytest
 
-from clipdiff.config.sections import LLM
 from clipdiff.errors import ConfigError, DataError, GenerationError
-from clipdiff.llm.generate import Part, generate, generate_part, identity
+from clipdiff.llm.generate import Part, generate, generate_part, identity, prompt_of
+from clipdiff.prompts import FOLDER
+from clipdiff.writers.api import Api
+from clipdiff.writers.file import File
 
 COLUMNS = ["pair_id", "text", "llm", "model", "prompt_version", "seed", "finish_reason"]
 COLUMNS += ["prompt_tokens", "completion_tokens"]
@@ -18,12 +20,12 @@ COLUMNS += ["prompt_tokens", "completion_tokens"]
 def run(data):
     """Return a function that runs the stage and returns its table."""
 
-    def stage(chosen) -> pd.DataFrame:
+    def written(stage) -> pd.DataFrame:
         output = data / "generations/x.parquet"
-        generate(chosen, data / "data/captions.parquet", data / "data/pairs.parquet", output)
+        generate(stage, data / "data/captions.parquet", data / "data/pairs.parquet", output)
         return pd.read_parquet(output)
 
-    return stage
+    return written
 
 
 def shards(data) -> dict[str, int]:
@@ -33,8 +35,8 @@ def shards(data) -> dict[str, int]:
 
 
 def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -> None:
-    chosen = settings(entry("t5"))
-    table = run(chosen)
+    stage = settings(entry("t5"))
+    table = run(stage)
     assert list(table.columns) == COLUMNS
     assert table["pair_id"].tolist() == list(range(7))
     assert set(table["finish_reason"]) <= {"stop", "length"}
@@ -44,17 +46,17 @@ def test_columns_and_resumption_at_a_missing_shard(data, run, entry, settings) -
     gone = sorted(before)[1]
     (data / "generations/.answers/x" / gone).unlink()
     (data / "generations/x.parquet").unlink()
-    pd.testing.assert_frame_equal(run(chosen), table)
+    pd.testing.assert_frame_equal(run(stage), table)
     after = shards(data)
     assert {name for name in after if after[name] != before[name]} == {gone}
 
 
 def test_a_truncated_shard_is_asked_again(data, run, entry, settings) -> None:
-    chosen = settings(entry("t5"))
-    table = run(chosen)
+    stage = settings(entry("t5"))
+    table = run(stage)
     broken = next((data / "generations/.answers/x").iterdir())
     broken.write_bytes(broken.read_bytes()[:100])
-    pd.testing.assert_frame_equal(run(chosen), table)
+    pd.testing.assert_frame_equal(run(stage), table)
 
 
 def test_changed_settings_reuse_nothing(data, entry, settings) -> None:
@@ -63,24 +65,66 @@ def test_changed_settings_reuse_nothing(data, entry, settings) -> None:
         settings(entry("t5"), temperature=1.0),
         settings(entry("t5", max_new_tokens=5)),
         settings(entry("t5", prompt="flan_t5")),
-        settings(entry("t5", revision="other")),
         settings(entry("llama", prompt="task_prefix")),
     ]
-    known = {identity(chosen) for chosen in [base, *changed]}
-    assert len(known) == 1 + len(changed)
-    same = [settings(entry("t5", batch=5)), settings(entry("t5", key_env="OTHER"))]
-    assert {identity(chosen) for chosen in same} == {identity(base)}
+    identities = {identity_of(stage) for stage in [base, *changed]}
+    assert len(identities) == 1 + len(changed)
+    of_a_folder = settings(entry("t5", revision="other"))  # which has but one
+    assert identity_of(of_a_folder) == identity_of(base)
+    same = [
+        settings(entry("t5", batch=5)),
+        settings(entry("t5", filter={"min_words": 9})),
+        settings(entry("t5"), shard_rows=9, swapped=2, seed=1, max_tokens_total=9, jobs=2),
+    ]
+    assert {identity_of(stage) for stage in same} == {identity_of(base)}
 
 
-def test_retrained_weights_and_changed_captions_are_noticed(
-    data, run, entry, settings, models, server
+def test_how_a_server_is_asked_reuses_everything(settings, server) -> None:
+    computing = {"key_env": "OTHER", "requests_per_minute": 9, "timeout": 3, "batch": 1}
+    priced = settings(api(server, **computing, price={"input": 1, "output": 2}))
+    assert identity_of(priced) == identity_of(settings(api(server)))
+    for change in ({"endpoint": "chat"}, {"base_url": "http://127.0.0.1:9"}):
+        assert identity_of(settings(api(server, **change))) != identity_of(priced)
+
+
+def test_a_prompt_counts_by_what_it_says(entry, settings, tmp_path) -> None:
+    same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
+    text = (FOLDER / "task_prefix.yaml").read_text()
+    same.write_text(text)
+    other.write_text(text.replace("difference:", "difference: ", 1).replace("second", "2nd"))
+    base, copied, changed = (
+        identity_of(settings(entry("t5", prompt=str(name))))
+        for name in ("task_prefix", same, other)
+    )
+    assert base == copied != changed
+
+
+def identity_of(stage) -> str:
+    return identity(stage, prompt_of(stage))
+
+
+def test_touched_weights_ask_nothing_again_and_a_changed_byte_does(
+    run, entry, settings, models, tmp_path, caplog
 ) -> None:
-    chosen = settings(entry("t5"))
-    run(chosen)
-    before = identity(chosen)
-    weights = models / "t5/model.safetensors"
-    os.utime(weights, ns=(1, weights.stat().st_mtime_ns + 1))
-    assert identity(chosen) != before
+    caplog.set_level("INFO")
+    folder = tmp_path / "t5"
+    shutil.copytree(models / "t5", folder)
+    stage = settings(entry("t5", model=str(folder)))
+    table = run(stage)
+    weights = folder / "model.safetensors"
+    weights.touch()
+    caplog.clear()
+    pd.testing.assert_frame_equal(run(stage), table)
+    assert "7 of 7 rows were there already" in caplog.text
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    caplog.clear()
+    run(stage)
+    assert "were there already" not in caplog.text
+
+
+def test_changed_captions_are_asked_about(data, run, settings, server) -> None:
     served = settings(api(server))
     run(served)
     pairs = pd.read_parquet(data / "data/pairs.parquet")
@@ -100,19 +144,19 @@ def test_a_new_seed_asks_again(data, run, settings, server) -> None:
 def test_answers_outlive_a_failure(data, run, settings, server) -> None:
     """The key expires at the fifth question: four are not paid again."""
     denied = (401, {}, '{"error": {"message": "expired"}}')
-    chosen = settings(api(server, batch=1))
-    run(chosen)
+    stage = settings(api(server, batch=1))
+    run(stage)
     for name in shards(data):
         (data / "generations/.answers/x" / name).unlink()
     (data / "generations/x.parquet").unlink()
     server.bodies.clear()
     server.script = [*[None] * 4, denied]
     with pytest.raises(GenerationError, match="expired"):
-        run(chosen)
+        run(stage)
     assert not (data / "generations/x.parquet").exists()
     assert len(shards(data)) == 1
     before = len(server.bodies)
-    assert len(run(chosen)) == 7
+    assert len(run(stage)) == 7
     assert len(server.bodies) - before == 3
 
 
@@ -125,8 +169,8 @@ def test_a_setting_changed_back_asks_nothing(data, run, settings, server) -> Non
 
 
 def test_half_a_line_of_a_killed_job_is_no_answer(data, run, settings, server) -> None:
-    chosen = settings(api(server))
-    run(chosen)
+    stage = settings(api(server))
+    run(stage)
     folder = data / "generations/.answers/x"
     rows = pd.concat([pd.read_parquet(path) for path in folder.glob("*.parquet")])
     for path in folder.iterdir():
@@ -134,7 +178,7 @@ def test_half_a_line_of_a_killed_job_is_no_answer(data, run, settings, server) -
     lines = rows.head(3).to_json(orient="records", lines=True)
     (folder / "journal-1of1.jsonl").write_text(lines[: -len(lines) // 6])
     asked = len(server.bodies)
-    assert run(chosen)["text"].str.startswith("About First: ").all()
+    assert run(stage)["text"].str.startswith("About First: ").all()
     assert len(server.bodies) - asked == 5
     assert not list(folder.glob("*.jsonl"))
 
@@ -153,15 +197,15 @@ def test_some_pairs_are_asked_about_in_the_other_order(data, run, settings, serv
 
 
 def test_jobs_share_the_questions_and_the_stage_takes_their_answers(data, settings, server) -> None:
-    chosen = settings(api(server), jobs=2)
+    stage = settings(api(server), jobs=2)
     inputs = data / "data/captions.parquet", data / "data/pairs.parquet"
     output = data / "generations/x.parquet"
     for number, rows in ((1, 4), (2, 3)):  # shards of three: the first and third, the second
-        generate_part(chosen, *inputs, output, Part(number, 2))
+        generate_part(stage, *inputs, output, Part(number, 2))
         facts = json.loads((output.with_suffix(".parts") / f"{number}of2.json").read_text())
         assert (facts["rows"], facts["tokens"]) == (rows, rows * 12)
     assert len(server.bodies) == 7
-    generate(chosen, *inputs, output)
+    generate(stage, *inputs, output)
     assert len(server.bodies) == 7
     assert pd.read_parquet(output)["pair_id"].tolist() == list(range(7))
 
@@ -238,12 +282,12 @@ def test_a_file_cannot_reword(data, run, settings) -> None:
         run(settings(file_entry(data / "mine.csv"), task="rewrite"))
 
 
-def api(server, **changes) -> LLM:
+def api(server, **changes) -> Api:
     """An entry that asks the test's server."""
     values = {"model": "m", "prompt": "completion", "base_url": server.url, "batch": 4}
-    return LLM(kind="api", **(values | changes))
+    return Api(**(values | changes))
 
 
-def file_entry(path) -> LLM:
+def file_entry(path) -> File:
     """An entry of the user's own differences."""
-    return LLM(kind="file", model=str(path))
+    return File(model=str(path))

@@ -4,27 +4,29 @@ import json
 
 import pytest
 
-from clipdiff.config.sections import LLM
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.llm.generate import generate
 from clipdiff.llm.preview import preview
+from clipdiff.writers.api import Api
+from clipdiff.writers.base import WriterEntry
+from clipdiff.writers.file import File
 
 
 @pytest.fixture
 def show(data, settings):
     """Return a function that previews one row."""
 
-    def shown(definition: LLM, row: int = 1, task: str = "difference") -> str:
+    def text(definition: WriterEntry, row: int = 1, task: str = "difference") -> str:
         inputs = data / "data/captions.parquet", data / "data/pairs.parquet"
         return preview(settings(definition, task=task), *inputs, row)
 
-    return shown
+    return text
 
 
 @pytest.mark.parametrize("endpoint", ["completions", "chat"])
 def test_a_server_gets_what_is_shown(show, data, server, settings, endpoint) -> None:
-    definition = LLM(
-        kind="api", model="m", prompt="llama2_chat", base_url=server.url, endpoint=endpoint, batch=1
+    definition = Api(
+        model="m", prompt="llama2_chat", base_url=server.url, endpoint=endpoint, batch=1
     )
     inputs = data / "data/captions.parquet", data / "data/pairs.parquet"
     generate(settings(definition), *inputs, data / "x.parquet")
@@ -49,4 +51,4 @@ def test_what_can_not_be_shown(show, entry) -> None:
     with pytest.raises(DataError, match=r"has no pair 99"):
         show(entry("t5"), row=99)
     with pytest.raises(ConfigError, match="asks nothing"):
-        show(LLM(kind="file", model="x.csv"))
+        show(File(model="x.csv"))

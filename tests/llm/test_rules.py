@@ -2,10 +2,10 @@
 
 import pytest
 
-from clipdiff.config.sections import Clip, Filter
 from clipdiff.llm import rules
-from clipdiff.llm.context import TextContext
-from clipdiff.llm.verdicts import Judge
+from clipdiff.llm.text_context import TextContext
+from clipdiff.llm.text_filter import TextFilter
+from clipdiff.settings import Clip, Filter
 
 CAPTIONS = (
     "two small foxes sit on a red sofa in the sun",
@@ -16,18 +16,18 @@ GOOD = "The first shows two small foxes, while the second shows a huge dog in fr
 
 @pytest.fixture(scope="module")
 def context() -> TextContext:
-    return TextContext(Clip(model="local-dir:clipdiff/demo/assets/clip"))
+    return TextContext(Clip(model="demo:clip"))
 
 
 @pytest.fixture
-def judge(context):
-    """Return a function that judges one answer."""
+def screen(context):
+    """Return a function that screens one answer."""
 
-    def verdict(text, finish_reason="stop", compares=True, captions=CAPTIONS, **changes):
-        judged = Judge(Filter(**changes), context, captions, compares)
-        return judged.judge(text, finish_reason, captions if compares else captions[:1])
+    def screening(text, finish_reason="stop", compares=True, captions=CAPTIONS, **changes):
+        text_filter = TextFilter(Filter(**changes), context, captions, compares)
+        return text_filter.screen(text, finish_reason, captions if compares else captions[:1])
 
-    return verdict
+    return screening
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def judge(context):
         ("There is a small red animal on the sofa.", "one_picture"),
     ],
 )  # fmt: skip
-def test_reasons(judge, text, reason) -> None:
-    verdict = judge(text)
-    assert verdict.drop_reason == reason
-    assert not verdict.truncated
+def test_reasons(screen, text, reason) -> None:
+    screening = screen(text)
+    assert screening.drop_reason == reason
+    assert not screening.truncated
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_reasons(judge, text, reason) -> None:
         "The first is on a red background, the second on a blue one. They are larger in the first.",
     ],
 )
-def test_good_texts_are_kept_as_they_are(judge, text) -> None:
-    verdict = judge(text)
-    assert (verdict.text, verdict.drop_reason, verdict.truncated) == (text, None, False)
+def test_good_texts_are_kept_as_they_are(screen, text) -> None:
+    screening = screen(text)
+    assert (screening.text, screening.drop_reason, screening.truncated) == (text, None, False)
 
 
 def test_newlines_never_join_words() -> None:
@@ -83,58 +83,58 @@ def test_newlines_never_join_words() -> None:
     assert rules.clean('"A" is not "B"') == '"A" is not "B"'
 
 
-def test_token_limit_cuts_back_to_the_last_sentence(judge) -> None:
-    verdict = judge(f"{GOOD} Also, the first is", "length")
-    assert (verdict.text, verdict.drop_reason) == (GOOD, None)
+def test_token_limit_cuts_back_to_the_last_sentence(screen) -> None:
+    screening = screen(f"{GOOD} Also, the first is", "length")
+    assert (screening.text, screening.drop_reason) == (GOOD, None)
     assert (
-        judge("The first shows two small foxes, while the", "length").drop_reason == "token_limit"
+        screen("The first shows two small foxes, while the", "length").drop_reason == "token_limit"
     )
-    assert judge("", "length").drop_reason == "empty"
+    assert screen("", "length").drop_reason == "empty"
 
 
-def test_text_context_cuts_at_a_sentence(judge, context) -> None:
+def test_text_context_cuts_at_a_sentence(screen, context) -> None:
     many = " ".join(
         f"The first has {n} foxes on a {c} sofa, the second only a dog."
         for n, c in enumerate(["red", "green", "blue", "black", "white", "pink", "purple"], 2)
     )
     assert not context.fits(many)
-    verdict = judge(many)
-    assert verdict.truncated
-    assert context.fits(verdict.text)
-    assert many.startswith(verdict.text)
-    assert verdict.text.endswith("dog.")
-    assert not context.fits(many[: len(verdict.text) + 62])
+    screening = screen(many)
+    assert screening.truncated
+    assert context.fits(screening.text)
+    assert many.startswith(screening.text)
+    assert screening.text.endswith("dog.")
+    assert not context.fits(many[: len(screening.text) + 62])
     endless = "The first has more, that is " + ", ".join(f"{n}{n} x{n * 7}" for n in range(40))
-    assert judge(endless).drop_reason == "context"
+    assert screen(endless).drop_reason == "context"
 
 
-def test_rewrites_need_not_compare(judge) -> None:
+def test_rewrites_need_not_compare(screen) -> None:
     text = "A pair of little foxes sits on a couch of red colour."
-    assert judge(text, compares=False).drop_reason is None
-    assert judge(text).drop_reason == "one_picture"
-    assert judge(text, require_both=False).drop_reason is None
+    assert screen(text, compares=False).drop_reason is None
+    assert screen(text).drop_reason == "one_picture"
+    assert screen(text, require_both=False).drop_reason is None
 
 
-def test_filter_off_keeps_all_but_nothing(judge) -> None:
-    assert judge("I cannot do it", enabled=False).drop_reason is None
-    assert judge("fox fox fox fox fox fox fox", enabled=False).drop_reason is None
-    assert judge(" \n", enabled=False).drop_reason == "empty"
+def test_filter_off_keeps_all_but_nothing(screen) -> None:
+    assert screen("I cannot do it", enabled=False).drop_reason is None
+    assert screen("fox fox fox fox fox fox fox", enabled=False).drop_reason is None
+    assert screen(" \n", enabled=False).drop_reason == "empty"
 
 
-def test_thresholds_are_settings(judge) -> None:
+def test_thresholds_are_settings(screen) -> None:
     text = "The first has a fox and a fox and a dog; the second a cat."
-    assert judge(text, max_repeat=0.1).drop_reason == "repetition"
-    assert judge(text, max_repeat=0.9).drop_reason is None
-    assert judge(GOOD, min_words=40).drop_reason == "short"
-    assert judge(GOOD, min_compression=0.99).drop_reason == "repetition"
+    assert screen(text, max_repeat=0.1).drop_reason == "repetition"
+    assert screen(text, max_repeat=0.9).drop_reason is None
+    assert screen(GOOD, min_words=40).drop_reason == "short"
+    assert screen(GOOD, min_compression=0.99).drop_reason == "repetition"
 
 
-def test_the_language_expected_is_that_of_the_captions(judge) -> None:
+def test_the_language_expected_is_that_of_the_captions(screen) -> None:
     captions = (
         "ein kleiner Hund liegt auf dem roten Sofa und die Sonne scheint",
         "das ist eine große Katze, die nicht auf der Wand ist",
     )
     german = "Das erste Bild ist rot und zeigt einen Hund, während das zweite die Katze zeigt."
-    assert judge(german, captions=captions, require_both=False).drop_reason is None
-    assert judge(GOOD, captions=captions).drop_reason in (None, "language")
+    assert screen(german, captions=captions, require_both=False).drop_reason is None
+    assert screen(GOOD, captions=captions).drop_reason in (None, "language")
     assert rules.language("zwei Hunde") is None

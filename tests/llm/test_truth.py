@@ -7,8 +7,8 @@ import pytest
 from clipdiff.demo.corpus import draw_other, draw_scene
 from clipdiff.demo.differences import describe, fill_scaffold
 from clipdiff.demo.scenes import BACKGROUNDS, Scene, caption, objects
-from clipdiff.llm.masked import sentence_case
 from clipdiff.llm.truth import Vocabulary, is_true, read_attributes, singulars
+from clipdiff.writers.masked import sentence_case
 
 KNOWN = Vocabulary(
     [{"object": name} for name in objects()] + [{"background": name} for name in BACKGROUNDS]

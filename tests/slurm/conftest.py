@@ -30,10 +30,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Login:
     preset = folder / "preset.yaml"
     preset.write_text(
         "llms: [bert]\nlosses: [contrastive]\ncontrols: {rows: []}\n"
-        "train: {epochs: 80, checkpoint_every: 10}\n"
+        "train: {epochs: 50, checkpoint_every: 10}\n"  # some seconds: to stop it in their midst
+        "loss_definitions: {contrastive: {train: {trainable: text}}}\n"  # quick steps
     )
-    login = Login.clone(folder, preset)
-    login.run(WEIGHTS, profile="profiles/local")
+    login = Login(folder, preset)
+    login.snakemake(WEIGHTS)
     return login
 
 

@@ -1,20 +1,14 @@
 """Folders that look like fresh clones on the cluster's login node, and what a user does there."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import psutil
+from checkout import BIN, Checkout
 from one_machine import said, wait_for
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-LINKED = (
-    "Snakefile", "config.yaml", "config", "rules", "profiles", "slurm", "clipdiff", "kernels",
-    "envs",
-)  # fmt: skip
 QUICK = [  # the profile's own values are meant for queues of hours
     "--slurm-init-seconds-before-status-checks=1", "--latency-wait=10", "--jobs=4",
 ]  # fmt: skip
@@ -22,33 +16,24 @@ CELL = "bert/contrastive/seed0"
 WEIGHTS = f"results/models/{CELL}/open_clip_model.safetensors"
 
 
-class Login:
-    """A checkout with results of its own, and what a user does in it."""
+class Login(Checkout):
+    """A checkout of its own, and what a user does in it.
+
+    Args:
+        folder: where; made if it is not there.
+        presets: merged over the tiny preset in every run.
+    """
 
     def __init__(self, folder: Path, *presets: Path):
-        self.folder, self.presets = folder, presets
+        super().__init__(folder, *presets)
         self.started: list[subprocess.Popen] = []
-        self.environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-
-    @classmethod
-    def clone(cls, folder: Path, *presets: Path) -> "Login":
-        """Make one with nothing in it yet."""
-        folder.mkdir(exist_ok=True)
-        for name in LINKED:
-            (folder / name).symlink_to(ROOT / name)
-        return cls(folder, *presets)
-
-    def command(self, *arguments: str, profile: str = "slurm") -> list[str | Path]:
-        """Return Snakemake's command line."""
-        quick = [] if profile == "profiles/local" else QUICK
-        files = ["--configfile", "config.yaml", "config/tiny.yaml", *self.presets]
-        return [BIN / "snakemake", "--profile", profile, *quick, *arguments, *files]
 
     def start(self, *arguments: str, profile: str = "slurm") -> subprocess.Popen:
         """Start Snakemake on the cluster; what it says is appended to a file."""
+        # a shell's background jobs ignore Ctrl-C, and so would all that the tests start in one
+        command = ["env", "--default-signal=INT", BIN / "snakemake", "--profile", profile]
+        command += self.arguments(*QUICK, *arguments)
         with open(self.folder / "said", "a") as out:
-            # a shell's background jobs ignore Ctrl-C, and so would all that the tests start in one
-            command = ["env", "--default-signal=INT", *self.command(*arguments, profile=profile)]
             process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment,
                 stdout=out, stderr=out, start_new_session=True,
@@ -61,15 +46,6 @@ class Login:
         assert process.wait(timeout=600) == 0, self.said()[-6000:]
         return self.said()
 
-    def run(self, *arguments: str, profile: str = "slurm") -> str:
-        """Run Snakemake to its success; return what it said."""
-        command = self.command(*arguments, profile=profile)
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-        return done.stdout + done.stderr
-
     def said(self) -> str:
         """Return what started Snakemakes said."""
         return (self.folder / "said").read_text()
@@ -78,6 +54,16 @@ class Login:
         """Return one line of squeue's for every job of the last Snakemake."""
         run = re.findall(r"SLURM run ID: (\S+)", self.said())[-1]
         return said("squeue", "--noheader", "--states=all", f"--name={run}", f"-o{form}").split()
+
+    def processes(self, verb: str) -> list[psutil.Process]:
+        """Return the ``clipdiff VERB`` processes that run here, and no other test's."""
+        running = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = process.info["cmdline"] or []
+            here = process.info["cwd"] == str(self.folder.resolve())
+            if here and len(words) > 2 and words[1].endswith("clipdiff") and words[2] == verb:
+                running.append(process)
+        return running
 
     def train_log(self) -> str:
         """Return what the training said last."""

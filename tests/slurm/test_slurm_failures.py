@@ -3,22 +3,12 @@
 import os
 import signal
 
-import psutil
 import pytest
-from login_node import BIN, WEIGHTS, Login
+from checkout import BIN
+from login_node import WEIGHTS, Login
 from one_machine import Cluster, said, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-def processes(verb: str) -> list[psutil.Process]:
-    """Return the running ``clipdiff VERB`` processes."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if len(words) > 2 and words[1].endswith("clipdiff") and words[2] == verb:
-            found.append(process)
-    return found
 
 
 def now(job: str) -> None:
@@ -59,7 +49,7 @@ def test_a_dead_node_costs_no_retry(cluster: Cluster, login: Login, prepared: Lo
 def test_before_its_time_ends_a_training_leaves_and_goes_on_in_a_new_slice(login, prepared):
     running = login.start(WEIGHTS, "--retries=0", "--set-resources", "train:runtime=2")
     job = login.wait_for_checkpoint()
-    training = processes("train")[0]
+    training = login.processes("train")[0]
     training.suspend()  # the machine is slow for a while
     left = ("squeue", "--noheader", f"--jobs={job}", "--format=%L")
     wait_for("the last minute", lambda: said(*left).startswith("0:"), 120)
@@ -74,8 +64,8 @@ def test_before_its_time_ends_a_training_leaves_and_goes_on_in_a_new_slice(login
 def test_a_job_that_hangs_runs_out_of_time_and_is_tried_again(login):
     metrics = "results/metrics/pretrained/none/seednone.json"
     running = login.start(metrics, "--set-resources", "evaluate:runtime=1")
-    wait_for("the evaluation", lambda: bool(processes("evaluate")), 120, every=0.02)
-    processes("evaluate")[0].suspend()
+    wait_for("the evaluation", lambda: bool(login.processes("evaluate")), 120, every=0.02)
+    login.processes("evaluate")[0].suspend()
     login.finish(running)
     assert "DUE TO TIME LIMIT" in login.said()
     assert (login.folder / metrics).is_file()
@@ -120,11 +110,11 @@ def test_control_c_ends_the_jobs_and_the_next_run_goes_on(login, prepared):
 def test_a_killed_snakemake_leaves_a_job_and_the_next_one_waits_for_it(login, prepared):
     running = login.start(WEIGHTS)
     login.wait_for_checkpoint()
-    training = processes("train")[0]
+    training = login.processes("train")[0]
     training.suspend()  # so that the two meet
     running.kill()
     running.wait()
-    login.run("--unlock")
+    login.snakemake("--unlock")
     running = login.start(WEIGHTS)
     wait_for("the next job", lambda: "another job works here" in login.train_log(), 120)
     training.resume()

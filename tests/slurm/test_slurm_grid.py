@@ -1,22 +1,22 @@
-"""The tiny grid through ``snakemake --profile slurm``, typed literally, to its report."""
+"""A small grid through ``snakemake --profile slurm``, typed literally, to its report."""
 
 import pandas as pd
 import pytest
 from login_node import Login
 from one_machine import Cluster
 
-from clipdiff.tables.costs import job_costs
+from clipdiff.tables.reading.job_costs import job_costs
 
 pytestmark = pytest.mark.slow
+ROWS = 3  # an LLM's, a control's and the pretrained one
 
 
 @pytest.fixture(scope="module")
 def grid(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Login:
-    """The tiny grid, made by jobs; one loss, for a job is two Snakemakes and ten seconds."""
-    folder = tmp_path_factory.mktemp("grid")
-    preset = tmp_path_factory.mktemp("presets") / "hinge.yaml"
-    preset.write_text("losses: [hinge]\n")
-    login = Login.clone(folder, preset)
+    """Every stage, made by jobs; few of each, for a job is two Snakemakes and ten seconds."""
+    preset = tmp_path_factory.mktemp("presets") / "few.yaml"
+    preset.write_text("llms: [bert]\nlosses: [hinge]\ncontrols: {rows: [shuffled], llm: bert}\n")
+    login = Login(tmp_path_factory.mktemp("grid"), preset)
     login.finish(login.start())
     return login
 
@@ -25,7 +25,7 @@ def test_the_report_is_there(grid):
     results = grid.folder / "results"
     assert (results / "report.html").is_file()
     table = pd.read_csv(results / "tables/metrics.csv")
-    assert len(set(zip(table["llm"], table["loss"], strict=True))) == 8
+    assert len(set(zip(table["llm"], table["loss"], strict=True))) == ROWS
     assert not grid.half_written()
 
 
@@ -47,4 +47,4 @@ def test_the_report_counts_gpu_hours(grid):
 
 
 def test_small_jobs_went_out_together(grid):
-    assert sum("evaluate" in row for row in grid.jobs("%k")) == 1  # of 8 evaluations
+    assert sum("evaluate" in row for row in grid.jobs("%k")) == 1  # of all rows

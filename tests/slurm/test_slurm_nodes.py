@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from login_node import ROOT, WEIGHTS, Login
+from checkout import ROOT
+from login_node import WEIGHTS, Login
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -39,9 +40,9 @@ def test_two_nodes_of_one_rank_train_to_the_weights_of_one_process(
     # not Adam, which turns rounding of small gradients into steps
     one.write_text("train: {epochs: 2, optimizer: sgd, lr: 0.01}\n")
     two.write_text("train: {ranks: 2}\n")
+    shutil.copytree(login.folder, tmp_path / "alone", symlinks=True)
     alone = Login(tmp_path / "alone", *login.presets, one)
-    shutil.copytree(login.folder, alone.folder, symlinks=True)
-    alone.run(WEIGHTS, profile="profiles/local")
+    alone.snakemake(WEIGHTS)
     login.presets += (one, two)
     login.environment["GLOO_SOCKET_IFNAME"] = "lo"  # nodes without names: one machine
     login.finish(login.start(WEIGHTS, profile=two_nodes))

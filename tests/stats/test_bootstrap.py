@@ -1,4 +1,4 @@
-"""The bootstrap over pictures: against loops, against theory, and its speed."""
+"""The bootstrap over images: against loops, against theory, and its speed."""
 
 import time
 
@@ -14,10 +14,10 @@ from clipdiff.stats.bootstrap import (
 )
 
 
-def draw_pairs(rng: np.random.Generator, pictures: int, pairs: int) -> tuple:
-    """Draw (pairs,) first and second picture ids, never the same in one pair."""
-    first = rng.integers(pictures, size=pairs)
-    second = (first + rng.integers(1, pictures, size=pairs)) % pictures
+def draw_pairs(rng: np.random.Generator, images: int, pairs: int) -> tuple:
+    """Draw (pairs,) first and second image ids, never the same in one pair."""
+    first = rng.integers(images, size=pairs)
+    second = (first + rng.integers(1, images, size=pairs)) % images
     return first, second
 
 
@@ -28,7 +28,7 @@ def test_weights_are_products_of_multiplicities():
     assert (drawn.sum(0) == 3).all()
 
 
-def test_one_picture_items_weigh_as_often_as_drawn():
+def test_one_image_items_weigh_as_often_as_drawn():
     ids = np.array([5, 9, 5])
     weights = item_weights(ids, None, resamples=20, seed=0)
     assert np.array_equal(weights, multiplicities(2, 20, 0)[[0, 1, 0]])
@@ -71,8 +71,8 @@ def test_standard_error_of_independent_items_is_the_textbook_one():
     assert got.stderr == pytest.approx(values.std() / np.sqrt(500), rel=0.05)
 
 
-def test_shared_pictures_widen_the_interval():
-    """Ten items of one picture say no more than one of them."""
+def test_shared_images_widen_the_interval():
+    """Ten items of one image say no more than one of them."""
     values = np.random.default_rng(4).random(60)
     alone = image_bootstrap(values, np.arange(60), None, resamples=2000, confidence=0.95, seed=0)
     copied = image_bootstrap(
@@ -83,7 +83,7 @@ def test_shared_pictures_widen_the_interval():
 
 
 def test_pairs_cover_a_known_mean_at_about_the_nominal_rate():
-    """Outcomes depend on both pictures of a pair; the true share is one half by symmetry."""
+    """Outcomes depend on both images of a pair; the true share is one half by symmetry."""
     rng = np.random.default_rng(5)
     covered = 0
     for trial in range(300):
@@ -97,7 +97,7 @@ def test_pairs_cover_a_known_mean_at_about_the_nominal_rate():
 
 
 def test_resamples_without_an_item_are_left_out():
-    """Two pictures and their one pair: half of the resamples hold no item at all."""
+    """Two images and their one pair: half of the resamples hold no item at all."""
     got = image_bootstrap(
         np.array([0.3]), np.array([0]), np.array([1]), resamples=64, confidence=0.95, seed=0
     )

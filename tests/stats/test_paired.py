@@ -28,11 +28,11 @@ def compare(values, others, image_id_1, image_id_2=None, groups=None):
 
 
 def null_pairs(rng: np.random.Generator) -> tuple:
-    """Two models equally good, whose outcomes depend on the pictures that pairs share."""
+    """Two models equally good, whose outcomes depend on the images that pairs share."""
     first = rng.integers(100, size=400)
     second = (first + rng.integers(1, 100, size=400)) % 100
     noise = rng.normal(size=(2, 400))
-    own = rng.normal(size=(2, 100))  # what each model makes of each picture
+    own = rng.normal(size=(2, 100))  # what each model makes of each image
     hits = (own[:, first] + own[:, second] + noise > 0).astype(float)
     return hits, first, second
 
@@ -46,8 +46,8 @@ def test_null_data_reject_at_about_alpha():
     assert 0.01 <= rejected / 400 <= 0.08
 
 
-def test_ignoring_shared_pictures_would_reject_too_often():
-    """Why pictures are resampled and not items: the naive test doubles the error and more."""
+def test_ignoring_shared_images_would_reject_too_often():
+    """Why images are resampled and not items: the naive test doubles the error and more."""
     rng = np.random.default_rng(0)
     rejected = 0
     for _ in range(400):
@@ -85,7 +85,7 @@ def test_equal_outcomes_are_no_difference():
     assert (found.gain, found.p) == (0.0, 1.0)
 
 
-def test_p_is_no_smaller_than_the_pictures_allow():
+def test_p_is_no_smaller_than_the_images_allow():
     assert compare(np.ones(4), np.zeros(4), np.arange(4)).p == 2 / 2**4
 
 

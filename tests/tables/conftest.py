@@ -12,19 +12,20 @@ import pandas as pd
 import pytest
 
 from clipdiff.config import Config, load_config
-from clipdiff.config.sections import Data
+from clipdiff.config.entries import all_cells, control_rows
+from clipdiff.config.model import Data
 from clipdiff.config.stages import (
     EvaluateSettings,
     GatherSettings,
     evaluate_settings,
     gather_settings,
 )
-from clipdiff.demo.table import demo_captions
-from clipdiff.evaluate.results import Items, Metric, item_rows, metric_row
+from clipdiff.datasets.demo import Demo
 from clipdiff.files import write_json, write_parquet
-from clipdiff.grid import Results, Variant, all_variants, control_llms
+from clipdiff.grid import Cell, Layout
 from clipdiff.provenance import provenance
 from clipdiff.tables.gather import gather
+from clipdiff.tasks.measuring.metrics import Items, Metric, item_rows, metric_row
 
 ATTRIBUTES = ("background", "count", "object", "size")
 LLM_SKILL = {"llama2": 0.9, "gpt3": 0.8, "bert": 0.25, "t5": 0.7}
@@ -37,21 +38,21 @@ class Builder:
     """Writes a results folder; ``config`` says which cells there are."""
 
     def __init__(self, root: Path, config: Config, pairs: int = 60):
-        self.files, self.config, self.pairs = Results(root), config, pairs
-        self.captions = demo_captions(config.data)
+        self.layout, self.config, self.pairs = Layout(root), config, pairs
+        self.captions = Demo().captions(config.data.counts, config.data.seed)
         self.rng = np.random.default_rng(0)
         self.noise: dict[tuple, np.ndarray] = {}
 
     def write(self) -> "Builder":
         """Write every file that ``gather`` reads."""
-        write_parquet(self.files.captions, self.captions)
+        write_parquet(self.layout.captions, self.captions)
         pairs = self.write_pairs()
-        for llm in [*self.config.llms, *control_llms(self.config)]:
+        for llm in [*self.config.llms, *map(str, control_rows(self.config))]:
             self.write_differences(llm, pairs)
-        for variant in all_variants(self.config):
-            self.write_cell(variant)
-            if not variant.is_pretrained:
-                self.write_log(variant)
+        for cell in all_cells(self.config):
+            self.write_cell(cell)
+            if not cell.is_pretrained:
+                self.write_log(cell)
         self.write_benchmarks()
         return self
 
@@ -69,7 +70,7 @@ class Builder:
         for side, rows in (("1", first), ("2", second)):
             table[f"image_id_{side}"] = train["image_id"].to_numpy()[rows]
             table[f"caption_{side}"] = train["caption"].to_numpy()[rows]
-        write_parquet(self.files.pairs, table)
+        write_parquet(self.layout.pairs, table)
         return table
 
     def write_differences(self, llm: str, pairs: pd.DataFrame) -> None:
@@ -80,7 +81,7 @@ class Builder:
         reason = np.where(draws[2] < 0.5, "repeats itself", "too short")
         table = pairs[["pair_id", "image_id_1", "image_id_2"]].assign(
             difference=[
-                f"The first picture shows {a}, while the second shows {b}."
+                f"The first image shows {a}, while the second shows {b}."
                 for a, b in zip(pairs["caption_1"], pairs["caption_2"], strict=True)
             ],
             kept=kept,
@@ -88,7 +89,7 @@ class Builder:
             truncated=draws[2] < 0.02,
         )
         table["true"] = pd.array(draws[1] < 0.4 + 0.5 * skill, dtype="boolean")
-        # every false text has the pictures the wrong way round, but for one in ten
+        # every false text has the images the wrong way round, but for one in ten
         table["true_swapped"] = ~table["true"] & pd.array(draws[2] > 0.1, dtype="boolean")
         table["prompt_tokens"] = pd.array([40] * len(table), dtype="Int64")
         table["completion_tokens"] = pd.array([20] * len(table), dtype="Int64")
@@ -96,14 +97,14 @@ class Builder:
             table["true"] = pd.array([pd.NA] * len(table), dtype="boolean")
             table["true_swapped"] = table["true"]
             table["image_id_2"] = pd.array([pd.NA] * len(table), dtype="Int64")
-        write_parquet(self.files.differences(llm), table)
+        write_parquet(self.layout.differences(llm), table)
 
-    def write_log(self, variant: Variant) -> None:
+    def write_log(self, cell: Cell) -> None:
         """Write a falling loss."""
-        path = self.files.model(variant) / "train_log.jsonl"
+        path = self.layout.train_log(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
-        start = {"contrastive": 4.8, "squared": 1.0, "hinge": 0.3}.get(variant.loss, 1.0)
-        skill = LLM_SKILL.get(variant.llm, 0.4)
+        start = {"contrastive": 4.8, "squared": 1.0, "hinge": 0.3}.get(cell.loss, 1.0)
+        skill = LLM_SKILL.get(str(cell.row), 0.4)
         with path.open("w") as handle:
             for step in range(1, 121, 10):
                 fall = 1 - 0.6 * skill * (1 - np.exp(-step / 35))
@@ -115,36 +116,36 @@ class Builder:
         """Write two of Snakemake's benchmark files."""
         for name, seconds in (("train/bert/hinge/seed0", 12.5), ("train/t5/hinge/seed0", 11.0),
                               ("embed", 30.0)):  # fmt: skip
-            path = self.files.root / f"benchmarks/{name}.tsv"
+            path = self.layout.benchmarks / f"{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:12\t812.5\t-\n")
 
-    def write_cell(self, variant: Variant) -> None:
-        """Write metrics and items of one variant."""
-        settings = evaluate_settings(self.config, variant)
-        shares = {"pretrained": 0.0} if variant.is_pretrained else {
+    def write_cell(self, cell: Cell) -> None:
+        """Write metrics and items of one cell."""
+        settings = evaluate_settings(self.config, cell)
+        shares = {"pretrained": 0.0} if cell.is_pretrained else {
             "finetuned": 1.0, "averaged-0.50": 0.5
         }  # fmt: skip
         rows, items = [], []
         for weights, share in shares.items():
             for split in self.config.evaluate.splits:
-                for metric in self.metrics(variant, split, share):
+                for metric in self.metrics(cell, split, share):
                     rows.append(metric_row(metric, split, weights, settings.evaluate))
                     if metric.kept:
                         items.append(item_rows(metric, split, weights))
-        write_parquet(self.files.items(variant), pd.concat(items, ignore_index=True))
-        self.write_json(variant, rows, settings)
+        write_parquet(self.layout.items(cell), pd.concat(items, ignore_index=True))
+        self.write_json(cell, rows, settings)
 
-    def write_json(self, variant: Variant, rows: list, settings: EvaluateSettings) -> None:
+    def write_json(self, cell: Cell, rows: list, settings: EvaluateSettings) -> None:
         """Write the metrics file."""
         facts = provenance(settings)
-        write_json(self.files.metrics(variant), {"provenance": facts, "rows": rows})
+        write_json(self.layout.metrics(cell), {"provenance": facts, "rows": rows})
 
-    def metrics(self, variant: Variant, split: str, share: float) -> list[Metric]:
+    def metrics(self, cell: Cell, split: str, share: float) -> list[Metric]:
         """Return the planted outcomes of one split; ``share`` of the skill is shown."""
         ids = self.captions.loc[self.captions["split"] == split, "image_id"].to_numpy()
         skill = LLM_SKILL | CONTROL_SKILL
-        level = share * skill.get(variant.llm, 0) * (1 + LOSS_SKILL.get(variant.loss, 0))
+        level = share * skill.get(str(cell.row), 0) * (1 + LOSS_SKILL.get(cell.loss, 0))
         if split == "test_style":
             level *= 0.8
         pairs = [self.pair_items(split, name, ids) for name in ATTRIBUTES]
@@ -170,14 +171,14 @@ class Builder:
                 found.append(
                     Metric(f"difference/{name}", metric, values, part, groups_of, kept=True)
                 )
-        return found + self.picture_metrics(variant, split, share, ids, pairs[0])
+        return found + self.image_metrics(cell, split, share, ids, pairs[0])
 
-    def picture_metrics(
-        self, variant: Variant, split: str, share: float, ids: np.ndarray, edits: Items
+    def image_metrics(
+        self, cell: Cell, split: str, share: float, ids: np.ndarray, edits: Items
     ) -> list[Metric]:
         """Return zero-shot and CLIP-Score outcomes."""
         single = Items(ids, ids)
-        lost = share**2 * ZERO_SHOT_LOSS.get(variant.loss, 0) - 0.01 * (share == 0.5)
+        lost = share**2 * ZERO_SHOT_LOSS.get(cell.loss, 0) - 0.01 * (share == 0.5)
         hits = self.planted(split, "zero_shot", len(ids)) < 1.0 - 3 * lost
         hits = np.where(self.rng.random(len(ids)) < 0.05 * share, ~hits, hits)
         own = 0.1 * share * self.rng.normal(size=len(ids))
@@ -228,8 +229,8 @@ def root(built) -> Path:
     """The same folder after ``gather``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(__file__).parents[2])
-        gather(built.settings(), built.files.root)
-    return built.files.root
+        gather(built.settings(), built.layout)
+    return built.layout.root
 
 
 @pytest.fixture

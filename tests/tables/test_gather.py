@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from clipdiff.config.sections import Price
+from clipdiff.config.entries import all_cells
 from clipdiff.errors import DataError
 from clipdiff.files import read_parquet, write_json, write_parquet
-from clipdiff.grid import PRETRAINED, Results, Variant, all_variants
+from clipdiff.grid import PRETRAINED, Cell, Layout, Row
+from clipdiff.settings import Price
 from clipdiff.stats.paired import holm
+from clipdiff.tables.figures.names import figure_names
 from clipdiff.tables.gather import gather
-from clipdiff.tables.llms import describe_texts, repetition
-from clipdiff.tables.long import read_metrics
-from clipdiff.tables.measures import figure_names
+from clipdiff.tables.reading.llm_texts import describe_texts, repetition
+from clipdiff.tables.reading.metrics_files import read_metrics
 
 CELL = {"llm": "llama2", "loss": "hinge"}
 HERE = {"split": "test_scenes", "weights": "finetuned"}
@@ -40,21 +41,21 @@ def rows(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     return table
 
 
-def items_of(built, variant: Variant, task: str, metric: str) -> pd.DataFrame:
+def items_of(built, cell: Cell, task: str, metric: str) -> pd.DataFrame:
     """Per-item values of one task on the test scenes."""
-    table = read_parquet(built.files.items(variant))
-    weights = "pretrained" if variant.is_pretrained else "finetuned"
+    table = read_parquet(built.layout.items(cell))
+    weights = "pretrained" if cell.is_pretrained else "finetuned"
     return rows(table, task=task, metric=metric, split="test_scenes", weights=weights)
 
 
 def test_long_table_holds_every_row_of_every_cell(built, tables):
     expected = 0
-    for variant in all_variants(built.settings()):
-        content = json.loads(built.files.metrics(variant).read_text())
+    for cell in all_cells(built.settings()):
+        content = json.loads(built.layout.metrics(cell).read_text())
         expected += len(content["rows"])
-        chosen = rows(tables["metrics"], llm=variant.llm, loss=variant.loss)
-        chosen = chosen[chosen["seed"].astype(str) == variant.seed]
-        assert chosen["value"].tolist() == [row["value"] for row in content["rows"]]
+        own = rows(tables["metrics"], llm=str(cell.row), loss=cell.loss)
+        own = own[own["seed"].astype(str) == cell.seed]
+        assert own["value"].tolist() == [row["value"] for row in content["rows"]]
     assert len(tables["metrics"]) == expected
     assert list(tables["metrics"]) == [
         "llm", "loss", "seed", "task", "split", "weights", "metric", "value", "n", "stderr",
@@ -66,7 +67,7 @@ def test_long_table_holds_every_row_of_every_cell(built, tables):
 def test_summary_mean_sd_and_gain_by_hand(built, tables):
     (found,) = rows(tables["summary"], task="zero_shot", **CELL, **HERE).to_dict("records")
     seeds = [
-        items_of(built, Variant("llama2", "hinge", seed), "zero_shot", "acc1")["value"].mean()
+        items_of(built, Cell.of("llama2", "hinge", seed), "zero_shot", "acc1")["value"].mean()
         for seed in ("0", "1")
     ]
     before = items_of(built, PRETRAINED, "zero_shot", "acc1")["value"].mean()
@@ -81,7 +82,7 @@ def test_summary_mean_sd_and_gain_by_hand(built, tables):
 def test_difference_accuracy_is_the_mean_over_attributes(built, tables):
     (found,) = rows(tables["summary"], task="difference/mean", **CELL, **HERE).to_dict("records")
     means = [
-        items_of(built, Variant("llama2", "hinge", seed), f"difference/{name}", "accuracy")[
+        items_of(built, Cell.of("llama2", "hinge", seed), f"difference/{name}", "accuracy")[
             "value"
         ].mean()
         for seed in ("0", "1")
@@ -110,12 +111,12 @@ def test_holm_families_are_kind_metric_split_and_weights(tables):
     assert set(cells["first"]) == {
         f"{llm}/{loss}" for llm in ("llama2", "bert") for loss in ("squared", "hinge")
     }
-    above = table[(table["stderr"] > 1e-9) & (table["p"] > 1e-9)]  # of what 40 pictures allow
+    above = table[(table["stderr"] > 1e-9) & (table["p"] > 1e-9)]  # of what 40 images allow
     expected = 2 * norm.sf((above["gain"] / above["stderr"]).abs())
     assert above["p"].to_numpy() == pytest.approx(expected)
 
 
-def test_mcnemar_only_where_items_share_no_picture(tables):
+def test_mcnemar_only_where_items_share_no_image(tables):
     assert tables["tests"].groupby("task")["mcnemar_p"].count().to_dict() == {
         "clip_score": 0,
         "difference/mean": 0,
@@ -135,7 +136,7 @@ def test_best_cell_is_chosen_on_validation(tables):
 
 def test_llm_table_counts_what_was_written(built, tables):
     (found,) = rows(tables["llms"], llm="bert").to_dict("records")
-    written = read_parquet(built.files.differences("bert"))
+    written = read_parquet(built.layout.differences("bert"))
     kept = written[written["kept"]]
     assert (found["rows"], found["kept"]) == (len(written), len(kept))
     assert found["true_share"] == pytest.approx(kept["true"].mean())
@@ -156,9 +157,9 @@ def test_llm_table_counts_what_was_written(built, tables):
 def test_what_answers_cost(built):
     price = Price(input=1, output=2)
     table = describe_texts(
-        built.files, ["bert", "llama2"], {}, {"bert": price}, {"bert": 2.5}
+        built.layout, [Row("bert"), Row("llama2")], {}, {"bert": price}, {"bert": 2.5}
     ).set_index("llm")
-    asked = len(read_parquet(built.files.differences("bert")))
+    asked = len(read_parquet(built.layout.differences("bert")))
     assert table.loc["bert", "cost"] == pytest.approx(asked * (40 + 2 * 20) / 1e6)
     assert math.isnan(table.loc["llama2", "cost"])
     assert table.loc["bert", "rows_per_second"] == pytest.approx(asked / 2.5)
@@ -166,13 +167,13 @@ def test_what_answers_cost(built):
 
 
 def test_texts_of_no_llm_that_were_all_kept_have_no_tokens(built, tmp_path):
-    files = Results(tmp_path)
-    write_parquet(files.pairs, read_parquet(built.files.pairs))
-    written = read_parquet(built.files.differences("captions"))
+    layout = Layout(tmp_path)
+    write_parquet(layout.pairs, read_parquet(built.layout.pairs))
+    written = read_parquet(built.layout.differences("captions"))
     none = pd.array([pd.NA] * len(written), dtype="Int64")
     written = written.assign(prompt_tokens=none, completion_tokens=none)
-    write_parquet(files.differences("captions"), written[written["kept"]])
-    (found,) = describe_texts(files, ["captions"], {}, {}, {}).to_dict("records")
+    write_parquet(layout.differences("captions"), written[written["kept"]])
+    (found,) = describe_texts(layout, [Row.parse("captions")], {}, {}, {}).to_dict("records")
     assert math.isnan(found["prompt_tokens"])  # None could not be told from a number in the report
     assert math.isnan(found["completion_tokens"])
 
@@ -190,51 +191,51 @@ def test_markdown_and_latex_bold_what_survives(root, tables):
 def test_gather_again_gives_the_same_bytes(built, root):
     kinds = ("tables/*", "figures/*")
     before = {path: path.read_bytes() for kind in kinds for path in root.glob(kind)}
-    names = figure_names(built.config.evaluate)
+    names = figure_names(built.settings())
     assert len(before) == 6 + 2 * len(names)
-    gather(built.settings(), root)
+    gather(built.settings(), built.layout)
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_items_of_other_settings_are_refused(own):
-    cell = own.files.items(Variant("bert", "hinge", "0"))
+    cell = own.layout.items(Cell.of("bert", "hinge", "0"))
     table = read_parquet(cell)
     write_parquet(cell, table[table["item_id"] > 0])
     with pytest.raises(DataError, match=r"bert/hinge/seed0.*same settings"):
-        gather(own.settings(), own.files.root)
+        gather(own.settings(), own.layout)
 
 
 def test_a_missing_cell_and_a_foreign_file_are_named(own):
-    path = own.files.metrics(Variant("bert", "hinge", "0"))
+    path = own.layout.metrics(Cell.of("bert", "hinge", "0"))
     whole = json.loads(path.read_text())
     for broken in ({"rows": [{}]}, {"rows": "none"}, []):
         write_json(path, broken)
         with pytest.raises(DataError, match=r"bert/hinge/seed0\.json"):
-            gather(own.settings(), own.files.root)
+            gather(own.settings(), own.layout)
     write_json(path, whole)
-    (own.files.model(Variant("bert", "hinge", "0")) / "train_log.jsonl").write_text("{}\n")
+    (own.layout.train_log(Cell.of("bert", "hinge", "0"))).write_text("{}\n")
     with pytest.raises(DataError, match="train_log"):
-        gather(own.settings(), own.files.root)
+        gather(own.settings(), own.layout)
 
 
 def test_one_cell_without_controls_is_reported(own):
-    gather(own.settings(), own.files.root)
-    page = (own.files.root / "report.html").read_text()
+    gather(own.settings(), own.layout)
+    page = (own.layout.root / "report.html").read_text()
     assert "it has one LLM only" in page
     assert "With one seed" in page
 
 
 def test_ten_thousand_metric_files_are_read_in_a_minute(own):
     """A tenth of them, in a tenth of the time."""
-    files, source = Results(own.files.root / "many"), own.files.metrics(PRETRAINED).read_text()
-    variants = [Variant("bert", f"loss{k % 100}", str(k // 100)) for k in range(1000)]
-    for variant in variants:
-        path = files.metrics(variant)
+    layout, source = Layout(own.layout.root / "many"), own.layout.metrics(PRETRAINED).read_text()
+    cells = [Cell.of("bert", f"loss{k % 100}", str(k // 100)) for k in range(1000)]
+    for cell in cells:
+        path = layout.metrics(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
     start = time.process_time()
-    long, provenances = read_metrics(files, variants)
-    long.to_csv(own.files.root / "many.csv", index=False)
+    long, provenances = read_metrics(layout, cells)
+    long.to_csv(own.layout.root / "many.csv", index=False)
     assert time.process_time() - start < 6
     assert len(provenances) == 1000
     assert len(long) == 1000 * len(json.loads(source)["rows"])

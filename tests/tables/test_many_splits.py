@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 
 from clipdiff.config import Config
-from clipdiff.config.sections import SplitSettings
-from clipdiff.evaluate.results import Items, Metric
-from clipdiff.grid import Variant
+from clipdiff.grid import Cell
+from clipdiff.settings import SplitSettings
+from clipdiff.tables.figures.names import figure_names
 from clipdiff.tables.gather import gather
-from clipdiff.tables.measures import figure_names, reported_splits, splits_with
+from clipdiff.tables.scope import DIFFERENCE, ZERO_SHOT, reported_splits, splits_with
+from clipdiff.tasks.measuring.metrics import Items, Metric
+
+pytestmark = pytest.mark.slow
 
 DIFFERENCES, SCORES = "difference_classification", "clip_score"
 PROMPTS = ["zero_shot", "comparative_prompting"]
@@ -53,10 +56,10 @@ def paper_builder(base: type) -> type:
             for place, rows in enumerate(np.array_split(held, len(names))):
                 self.captions.loc[rows, "split"] = names[place]
 
-        def metrics(self, variant: Variant, split: str, share: float) -> list[Metric]:
+        def metrics(self, cell: Cell, split: str, share: float) -> list[Metric]:
             """Keep what the split's tasks measure, and add what the base does not plant."""
             tasks = self.config.evaluate.for_split(split).tasks
-            found = super().metrics(variant, split, share)
+            found = super().metrics(cell, split, share)
             found = [m for m in found if m.task in tasks or (
                 DIFFERENCES in tasks and m.task.startswith("difference/"))]  # fmt: skip
             ids = self.captions.loc[self.captions["split"] == split, "image_id"].to_numpy()
@@ -75,7 +78,7 @@ def paper_builder(base: type) -> type:
                 for name in ("direction", "analogy"):
                     values = values.astype(float)
                     found.append(Metric("geometry", name, values, items, kept=True))
-            if "linear_probe" in tasks and variant.is_pretrained:
+            if "linear_probe" in tasks and cell.is_pretrained:
                 found.append(
                     Metric("linear_probe", "acc1", np.full(len(ids), 0.5), single, kept=True)
                 )
@@ -94,7 +97,7 @@ def paper_root(built, tmp_path_factory):
     made = paper_builder(type(built))(folder, config, pairs=40).write()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path(__file__).parents[2])
-        gather(made.settings(), folder)
+        gather(made.settings(), made.layout)
     return made
 
 
@@ -102,11 +105,11 @@ def paper_root(built, tmp_path_factory):
 def many(paper_root):
     """Its tables by name, and the page's text."""
     read = {
-        name: pd.read_csv(paper_root.files.root / f"tables/{name}.csv", keep_default_na=False,
+        name: pd.read_csv(paper_root.layout.root / f"tables/{name}.csv", keep_default_na=False,
                           na_values=[""])
         for name in ("summary", "tests")
     }  # fmt: skip
-    page = (paper_root.files.root / "report.html").read_text()
+    page = (paper_root.layout.root / "report.html").read_text()
     return read | {"page": re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))}
 
 
@@ -115,7 +118,7 @@ def test_splits_that_choices_are_made_on_are_hidden(paper_root):
     reported = reported_splits(evaluate)
     assert not {"validation", "cifar10_validation"} & set(reported)
     assert len(reported) == 9
-    assert splits_with(evaluate, "difference_classification", "zero_shot") == [
+    assert splits_with(paper_root.settings(), DIFFERENCE, ZERO_SHOT) == [
         "cub200", "cifar100", "flowers102",
     ]  # fmt: skip
     only = evaluate.model_copy(update={"splits": ["validation"]})
@@ -140,7 +143,7 @@ def test_every_measure_is_tested_where_it_was_measured(many):
     assert set(family) == {4}  # LLMs x losses: Holm's family
     pairs = tests[(tests["task"] == "geometry") & (tests["kind"] == "llm")]
     assert set(pairs["n"]) == {28}
-    assert (pairs["p"] >= 2.0**-7).all()  # eight classes, not pictures
+    assert (pairs["p"] >= 2.0**-7).all()  # eight classes, not images
 
 
 def test_a_probe_of_the_pretrained_alone_is_in_no_table_of_the_page(many):
@@ -169,33 +172,35 @@ def test_answers_are_over_all_splits_with_the_metric(many):
     assert re.search(r"over 6 splits \d+ of 24 better and 0 worse", many["page"])
     assert re.search(r"beyond chance on \d of 6 splits", many["page"])
     assert "Zero-shot acc1" in many["page"]
-    assert "Geometry rests on pairs of classes" in many["page"]
+    assert "Geometry rests on classes" in many["page"]
 
 
 def test_figures_are_of_the_splits_that_have_the_tasks(paper_root):
-    names = figure_names(paper_root.config.evaluate)
+    settings = paper_root.settings()
+    names = figure_names(settings)
     assert len(names) == 7
-    text = (paper_root.files.root / "figures/heatmap_zero_shot.svg").read_text()
+    text = (paper_root.layout.root / "figures/heatmap_zero_shot.svg").read_text()
     assert "eurosat" in text
     assert "awa2" not in text
-    only = paper_root.config.evaluate.model_copy(update={"splits": ["validation", "awa2"]})
+    evaluate = settings.evaluate.model_copy(update={"splits": ["validation", "awa2"]})
+    only = settings.model_copy(update={"evaluate": evaluate})
     assert "tradeoff" not in figure_names(only)
     assert "heatmap_difference" in figure_names(only)
 
 
 def test_markdown_and_latex_stay_narrow(paper_root):
-    text = (paper_root.files.root / "tables/summary.md").read_text()
+    text = (paper_root.layout.root / "tables/summary.md").read_text()
     heads = [line for line in text.splitlines() if line.startswith("| LLM")]
     assert max(line.count("|") for line in heads) <= 7  # LLM, loss, two measures with gains
     assert "### Comparative prompting: cifar10, finetuned weights" in text
     assert "cifar10_validation" not in text
-    latex = (paper_root.files.root / "tables/summary.tex").read_text()
+    latex = (paper_root.layout.root / "tables/summary.tex").read_text()
     labels = re.findall(r"\\label\{(.*?)\}", latex)
     assert len(labels) == len(set(labels))
     assert all(" " not in label for label in labels)
 
 
 def test_gather_again_gives_the_same_page_but_for_dates(paper_root, many):
-    before = (paper_root.files.root / "tables/tests.csv").read_bytes()
-    gather(paper_root.settings(), paper_root.files.root)
-    assert (paper_root.files.root / "tables/tests.csv").read_bytes() == before
+    before = (paper_root.layout.root / "tables/tests.csv").read_bytes()
+    gather(paper_root.settings(), paper_root.layout)
+    assert (paper_root.layout.root / "tables/tests.csv").read_bytes() == before

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from clipdiff.config.stages import GatherSettings
-from clipdiff.tables.costs import generation_seconds, job_costs, summed
-from clipdiff.tables.measures import figure_names
-from clipdiff.tables.report import duration, inline_svg
+from clipdiff.tables.figures.names import figure_names
+from clipdiff.tables.reading.job_costs import generation_seconds, job_costs, summed
+from clipdiff.tables.report.page import duration, inline_svg
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -64,7 +64,7 @@ def test_page_is_whole_and_needs_nothing_else(built, page):
     assert anchors <= set(found.ids)
     assert not found.unnamed
     settings: GatherSettings = built.settings()
-    assert found.counts["svg"] == len(figure_names(settings.evaluate))
+    assert found.counts["svg"] == len(figure_names(settings))
     # splits x weights, answers, statistics, what LLMs wrote, cost twice
     assert found.counts["table"] == 2 * 2 + 5
     assert found.counts["img"] == 2 * 3
@@ -129,7 +129,7 @@ def test_a_real_browser_finds_tables_figures_and_no_error(built, page, tmp_path)
     (line,) = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert "the page was probed" in line  # so errors would be seen, and there are none
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
-    figures = len(figure_names(built.config.evaluate))
+    figures = len(figure_names(built.settings()))
     assert f'"tables":9,"figures":{figures},"broken":0,"requests":0,"wide":0' in title
 
 

@@ -1,11 +1,11 @@
-"""The swap test: texts that turn round with the pictures, and texts that do not."""
+"""The swap test: texts that turn round with the images, and texts that do not."""
 
 import math
 
 import pandas as pd
 import pytest
 
-from clipdiff.tables.swaps import said_of_pictures, swap_consistency, turns_round
+from clipdiff.tables.reading.swaps import said_of_images, swap_consistency, turns_round
 
 TELLING = {"fox", "red", "dog", "blue"}
 SAID = "The first shows a fox on red, the second a dog on blue."
@@ -24,9 +24,9 @@ def test_turning_round(swapped: str, expected: bool | None) -> None:
     assert turns_round(SAID, swapped, TELLING) is expected
 
 
-def test_words_go_to_the_picture_named_last_or_compared_with() -> None:
+def test_words_go_to_the_image_named_last_or_compared_with() -> None:
     text = "It is red instead of blue, and a fox. The second has a dog, bluer than red."
-    assert said_of_pictures(text, TELLING) == {
+    assert said_of_images(text, TELLING) == {
         (0, "red"), (1, "blue"), (0, "fox"), (1, "dog"), (0, "red"),
     }  # fmt: skip
 

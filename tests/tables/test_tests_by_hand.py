@@ -1,4 +1,4 @@
-"""One test of ``tests.csv`` from its definition alone: resampled pictures, loop by loop."""
+"""One test of ``tests.csv`` from its definition alone: resampled images, loop by loop."""
 
 from collections import Counter
 
@@ -9,17 +9,17 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from clipdiff.files import read_parquet
-from clipdiff.grid import PRETRAINED, Variant
+from clipdiff.grid import PRETRAINED, Cell
 from clipdiff.stats.bootstrap import multiplicities
 
 SPLIT = "test_style"
 RESAMPLES, SEED = 200, 0
 
 
-def items_of(built, variant: Variant) -> pd.DataFrame:
+def items_of(built, cell: Cell) -> pd.DataFrame:
     """Difference accuracy of each item of each attribute."""
-    table = read_parquet(built.files.items(variant))
-    weights = "pretrained" if variant.is_pretrained else "finetuned"
+    table = read_parquet(built.layout.items(cell))
+    weights = "pretrained" if cell.is_pretrained else "finetuned"
     chosen = table[(table["split"] == SPLIT) & (table["weights"] == weights)]
     chosen = chosen[(chosen["metric"] == "accuracy") & (chosen["task"] != "difference/mean")]
     return chosen.sort_values(["task", "item_id"]).reset_index(drop=True)
@@ -27,12 +27,12 @@ def items_of(built, variant: Variant) -> pd.DataFrame:
 
 def averaged(built, llm: str, losses: list[str]) -> np.ndarray:
     """Average each item over losses and seeds."""
-    runs = [Variant(llm, loss, seed) for loss in losses for seed in ("0", "1")]
+    runs = [Cell.of(llm, loss, seed) for loss in losses for seed in ("0", "1")]
     return sum(items_of(built, run)["value"].to_numpy() for run in runs) / len(runs)
 
 
 def mean_of_tasks(items: pd.DataFrame, values: np.ndarray, drawn: Counter) -> float:
-    """Weigh each pair by how often its two pictures were drawn; average the tasks' means."""
+    """Weigh each pair by how often its two images were drawn; average the tasks' means."""
     sums, totals = Counter(), Counter()
     for task, first, second, value in zip(
         items["task"], items["image_id_1"], items["image_id_2"], values, strict=True
@@ -46,17 +46,17 @@ def mean_of_tasks(items: pd.DataFrame, values: np.ndarray, drawn: Counter) -> fl
 
 def by_hand(items: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     """Compare two sets of values on the same items."""
-    pictures = sorted({*items["image_id_1"], *items["image_id_2"]})
-    draws = multiplicities(len(pictures), RESAMPLES, SEED)  # (n, R), the resamples themselves
+    images = sorted({*items["image_id_1"], *items["image_id_2"]})
+    draws = multiplicities(len(images), RESAMPLES, SEED)  # (n, R), the resamples themselves
     gains = []
     for each in draws.T:
-        drawn = Counter(dict(zip(pictures, each, strict=True)))
+        drawn = Counter(dict(zip(images, each, strict=True)))
         gains.append(mean_of_tasks(items, first, drawn) - mean_of_tasks(items, second, drawn))
-    once = Counter(dict.fromkeys(pictures, 1))
+    once = Counter(dict.fromkeys(images, 1))
     gain = mean_of_tasks(items, first, once) - mean_of_tasks(items, second, once)
     low, high = np.quantile(gains, [0.025, 0.975])
     p = 2 * norm.sf(abs(gain) / np.std(gains, ddof=1))
-    floor = 2 / 2 ** len(pictures)
+    floor = 2 / 2 ** len(images)
     return {"gain": gain, "ci_low": low, "ci_high": high, "p": max(p, floor)}
 
 

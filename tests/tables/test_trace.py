@@ -1,4 +1,4 @@
-"""``clipdiff trace``: from a number to its items, pictures and model, and what does not fit."""
+"""``clipdiff trace``: from a number to its items, images and model, and what does not fit."""
 
 import hashlib
 
@@ -10,37 +10,35 @@ from clipdiff.cli import app
 from clipdiff.config.stages import train_settings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_json, read_parquet, write_json, write_parquet
-from clipdiff.grid import PRETRAINED, Variant
+from clipdiff.grid import PRETRAINED, Cell
 from clipdiff.provenance import provenance
 
-CELL = Variant("bert", "hinge", "0")
-NAMED = "llm=bert,loss=hinge,seed=0"
+CELL = Cell.of("bert", "hinge", 0)
 
 
 @pytest.fixture
 def traced(own):
     """A results folder with one cell's model and the answers that it was trained on."""
-    folder = own.files.model(CELL)
-    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
-    write_json(folder / "provenance.json", provenance(train_settings(own.config, CELL)))
+    own.layout.weights(CELL).write_bytes(b"weights")
+    write_json(own.layout.provenance(CELL), provenance(train_settings(own.config, CELL)))
     answers = {"llm": "bert", "model": "org/bert", "prompt_version": "scaffold-1", "seed": 0}
-    write_parquet(own.files.generations("bert"), pd.DataFrame([answers] * 30))
-    facts = read_json(own.files.metrics(CELL))
+    write_parquet(own.layout.generations("bert"), pd.DataFrame([answers] * 30))
+    facts = read_json(own.layout.metrics(CELL))
     facts["provenance"]["date"] = "2999-01-01T00:00:00+00:00"  # after the model
-    write_json(own.files.metrics(CELL), facts)
+    write_json(own.layout.metrics(CELL), facts)
     return own
 
 
-def trace(built, *extra: str, metric="difference/size:accuracy", variant=NAMED) -> str:
+def trace(built, *extra: str, metric="difference/size:accuracy", cell=str(CELL)) -> str:
     """Run the verb, and return what it prints or raise what it raises."""
-    command = ["trace", "--variant", variant, "--metric", metric, "--split", "test_scenes"]
-    command += ["--results", str(built.files.root), *extra]
+    command = ["trace", "--cell", cell, "--metric", metric, "--split", "test_scenes"]
+    command += ["--results", str(built.layout.root), *extra]
     return CliRunner().invoke(app, command, catch_exceptions=False).stdout
 
 
-def test_value_items_pictures_and_model_are_told(traced):
+def test_value_items_images_and_model_are_told(traced):
     found = trace(traced)
-    table = read_parquet(traced.files.items(CELL))
+    table = read_parquet(traced.layout.items(CELL))
     here = (table["task"] == "difference/size") & (table["split"] == "test_scenes")
     here &= (table["metric"] == "accuracy") & (table["weights"] == "finetuned")
     assert f"= {table.loc[here, 'value'].mean():.6f} " in found
@@ -51,7 +49,7 @@ def test_value_items_pictures_and_model_are_told(traced):
     assert repr(shown) in found
     assert hashlib.sha256(b"weights").hexdigest() in found
     assert "30 rows by bert (org/bert), prompt scaffold-1, seed 0" in found
-    kept = read_parquet(traced.files.differences("bert"))["kept"]
+    kept = read_parquet(traced.layout.differences("bert"))["kept"]
     assert f"{len(kept)} rows, {kept.sum()} kept" in found
     assert "not those of the evaluation" in found  # the items are planted, not drawn
     assert "another CLIP" not in found
@@ -62,27 +60,41 @@ def test_value_items_pictures_and_model_are_told(traced):
     ("metric", "count"),
     [("difference/mean:accuracy", 80), ("zero_shot:acc1", 40), ("clip_score:edit", 20)],
 )
-def test_pooled_and_single_picture_metrics_are_made_again(traced, metric, count):
+def test_pooled_and_single_image_metrics_are_made_again(traced, metric, count):
     assert f"made again from {count} items: the same" in trace(traced, metric=metric)
 
 
+def test_why_a_text_can_not_be_told_is_what_its_task_says(traced):
+    content = read_json(traced.layout.metrics(CELL))
+    content["provenance"]["settings"]["evaluate"]["tasks"] = ["clip_score"]
+    write_json(traced.layout.metrics(CELL), content)
+    found = trace(traced, metric="zero_shot:acc1")
+    assert "its text can't be told: its settings have no task 'zero_shot'" in found
+    assert "image " in found
+    del content["provenance"]["settings"]["tasks"]
+    write_json(traced.layout.metrics(CELL), content)
+    found = trace(traced, metric="difference/mean:accuracy")
+    assert "its text can't be told: settings of another version" in found
+    assert "made again from 80 items: the same" in found
+
+
 def test_pretrained_has_no_model(traced):
-    found = trace(traced, "--item", "7", variant="llm=pretrained")
+    found = trace(traced, "--item", "7", cell="pretrained")
     assert found.count("item ") == 1
     assert "item 7: value" in found
-    assert PRETRAINED.cell in found
+    assert str(PRETRAINED) in found
     assert "the CLIP itself" in found
 
 
 def test_items_that_say_otherwise_are_told(traced):
-    path = traced.files.items(CELL)
+    path = traced.layout.items(CELL)
     table = read_parquet(path)
     write_parquet(path, table.assign(value=table["value"] * 0.5))
     assert "WARNING: made again from 20 items" in trace(traced)
 
 
 def test_what_does_not_fit_together_is_told(traced):
-    path = traced.files.model(CELL) / "provenance.json"
+    path = traced.layout.provenance(CELL)
     facts = read_json(path)
     facts["settings"] |= {"seed": 5, "clip": {**facts["settings"]["clip"], "model": "other"}}
     write_json(path, facts | {"git_commit": "abc-dirty", "date": "3000-01-01T00:00:00+00:00"})
@@ -96,14 +108,14 @@ def test_what_does_not_fit_together_is_told(traced):
         "training: made by code that its commit does not hold",
     ):
         assert text in found
-    traced.files.generations("bert").unlink()
+    traced.layout.generations("bert").unlink()
     assert "answers: none of its own" in trace(traced)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"variant": "llm=brt,loss=hinge,seed=0"}, r"did you mean 'bert/hinge/seed0'"),
+        ({"cell": "brt/hinge/seed0"}, r"did you mean 'bert/hinge/seed0'"),
         ({"metric": "difference/sise:accuracy"}, r"no task.*did you mean 'difference/size'"),
         ({"metric": "zero_shot:acc"}, r"no metric 'acc' \(did you mean 'acc1'\?\)"),
     ],
@@ -120,9 +132,9 @@ def test_wrong_item_weights_metric_and_missing_model_are_told(traced):
         trace(traced, "--weights", "averaged-0.5")
     with pytest.raises(ConfigError, match="expected TASK:METRIC"):
         trace(traced, metric="acc1")
-    (traced.files.model(CELL) / "open_clip_model.safetensors").unlink()
+    traced.layout.weights(CELL).unlink()
     with pytest.raises(DataError, match="train the cell again"):
         trace(traced)
-    write_json(traced.files.metrics(CELL), {"rows": []})
+    write_json(traced.layout.metrics(CELL), {"rows": []})
     with pytest.raises(DataError, match="not a metrics file"):
         trace(traced)

@@ -1,4 +1,4 @@
-"""A tiny CLIP, pictures and differences in files, and the call of the stage on them."""
+"""A tiny CLIP, images and differences in files, and the call of the stage on them."""
 
 import io
 import json
@@ -16,13 +16,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from clipdiff.config.sections import Clip, Loss, Train
 from clipdiff.config.stages import EmbedSettings, TrainSettings
 from clipdiff.embed.embed import embed
-from clipdiff.grid import Results, Variant
+from clipdiff.grid import Cell, Layout
+from clipdiff.losses.base import LOSSES
+from clipdiff.settings import Clip, Train
 from clipdiff.train.run import train
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))  # gloo_rank.py
 WEIGHTS = "open_clip_model.safetensors"
 MODEL_CFG = {
     "embed_dim": 16,
@@ -33,7 +35,7 @@ MODEL_CFG = {
         "context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2,
     },
 }  # fmt: skip
-PICTURES, PAIRS = 12, 40
+IMAGES, PAIRS = 12, 40
 WORDS = ["red", "blue", "larger", "smaller", "one", "two", "fox", "owl", "boat", "tree"]
 SECTION = {"batch": 12, "epochs": 2, "lr": 1e-2, "log_every": 1, "checkpoint_every": 3}
 
@@ -49,7 +51,7 @@ def save_clip(folder: Path) -> None:
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
 
 
-def picture(rng: np.random.Generator) -> bytes:
+def image(rng: np.random.Generator) -> bytes:
     """Draw a random PNG."""
     stream = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(stream, "PNG")
@@ -61,21 +63,21 @@ class Bench:
 
     def __init__(self, root: Path):
         self.root = root
-        self.files = Results(root)
+        self.files = Layout(root)
         self.clip = Clip(model=f"local-dir:{root / 'clip'}")
-        self.cell = Variant("bert", "loss", "0")
+        self.cell = Cell.of("bert", "loss", "0")
         save_clip(root / "clip")
         rng = np.random.default_rng(0)
-        ids = np.arange(PICTURES) * 3 + 5
+        ids = np.arange(IMAGES) * 3 + 5
         self.captions = pd.DataFrame({"image_id": ids, "path": None, "split": "train"})
-        self.captions["caption"] = "a picture"
-        self.captions["image"] = [picture(rng) for _ in ids]
+        self.captions["caption"] = "an image"
+        self.captions["image"] = [image(rng) for _ in ids]
         self.files.captions.parent.mkdir()
         self.captions.to_parquet(self.files.captions)
         embed(EmbedSettings(clip=self.clip), self.files.captions, self.files.image_embeds)
-        chosen = [rng.choice(ids, 2, replace=False) for _ in range(PAIRS)]
+        pairs = [rng.choice(ids, 2, replace=False) for _ in range(PAIRS)]
         texts = [" ".join(rng.choice(WORDS, rng.integers(3, 12))) for _ in range(PAIRS)]
-        self.differences = pd.DataFrame(chosen, columns=["image_id_1", "image_id_2"])
+        self.differences = pd.DataFrame(pairs, columns=["image_id_1", "image_id_2"])
         self.differences.insert(0, "pair_id", range(PAIRS))
         self.differences["difference"] = texts
         self.differences["kept"] = True
@@ -83,15 +85,15 @@ class Bench:
 
     def write(self, differences: pd.DataFrame) -> None:
         """Write the cell's differences."""
-        path = self.files.differences(self.cell.llm)
+        path = self.files.differences(self.cell.row)
         path.parent.mkdir(exist_ok=True)
         differences.to_parquet(path)
 
     def settings(self, loss: dict | None = None, **changes) -> TrainSettings:
         """Settings of the cell; ``changes`` go to the train section."""
         return TrainSettings(
-            llm=self.cell.llm, loss_name=self.cell.loss, seed=0, clip=self.clip,
-            loss=Loss(**(loss or {"kind": "contrastive", "logit_scale": 10.0})),
+            llm=str(self.cell.row), loss_name=self.cell.loss, seed=0, clip=self.clip,
+            loss=LOSSES.make(loss or {"kind": "contrastive", "logit_scale": 10.0}),
             train=Train(**SECTION | changes),
         )  # fmt: skip
 
@@ -100,7 +102,7 @@ class Bench:
         output = self.root / name / "model"
         train(
             settings, self.files.captions, self.files.image_embeds,
-            self.files.differences(self.cell.llm), output, self.root / name / "checkpoints",
+            self.files.differences(self.cell.row), output, self.root / name / "checkpoints",
         )  # fmt: skip
         return output
 
@@ -113,7 +115,8 @@ class Bench:
     def resume(self, settings: TrainSettings, root: Path) -> subprocess.Popen:
         """Start the same command once more."""
         command = [sys.executable, "-m", "clipdiff.cli", "train"]
-        command += ["--settings", settings.model_dump_json(), "--results", str(root)]
+        command += ["--settings", json.dumps(settings.result()), "--results", str(root)]
+        command += ["--compute", json.dumps(settings.compute())]
         log = open(root / "log", "a")  # noqa: SIM115 (the process outlives the call)
         return subprocess.Popen(
             command, stdout=log, stderr=log, cwd=ROOT, env=os.environ, start_new_session=True
@@ -122,7 +125,7 @@ class Bench:
     def finished(self, process: subprocess.Popen, root: Path) -> Path:
         """Wait for a started training; return its exported folder."""
         assert process.wait(timeout=600) == 0, (root / "log").read_text()[-3000:]
-        return Results(root).model(self.cell)
+        return Layout(root).model(self.cell)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipdiff.config.sections import Train
+from clipdiff.settings import Train
 from clipdiff.train.batches import epoch_batches, steps_per_epoch
 from clipdiff.train.schedule import learning_rate
 

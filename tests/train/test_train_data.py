@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from clipdiff.config.sections import Train
 from clipdiff.errors import DataError
 from clipdiff.files import read_tensors, write_tensors
+from clipdiff.settings import Train
 from clipdiff.towers.load import load_clip
-from clipdiff.train.data import fingerprint, read_training_data
+from clipdiff.train.identity import fingerprint
+from clipdiff.train.training_data import read_training_data
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_captions_are_compared_with_nothing(bench, read):
 
 
 def trained_pairs(data) -> list[tuple[int, ...]]:
-    """The pairs by image_id; the one picture of a caption alone."""
+    """The pairs by image_id; the one image of a caption alone."""
     ids = [*data.image_ids, None]
     return [tuple(ids[i] for i in pair if ids[i] is not None) for pair in data.pair_index]
 
@@ -103,14 +104,14 @@ def test_dropped_texts_move_no_others(bench, read):
 
 
 def texts_of_one(bench) -> pd.DataFrame:
-    """Differences of the row ``captions``: a text for every picture."""
+    """Differences of the row ``captions``: a text for every image."""
     ids = bench.captions["image_id"]
     nothing = pd.array([None] * len(ids), dtype="Int64")
     table = pd.DataFrame({"pair_id": ids, "image_id_1": ids, "image_id_2": nothing})
     return table.assign(difference="a fox", kept=True)
 
 
-def test_pictures_are_the_same_for_captions(bench, read):
+def test_images_are_the_same_for_captions(bench, read):
     captions = {i for (i,) in trained_pairs(read(texts_of_one(bench), images=6))}
     assert len(captions) == 6
     assert {i for pair in trained_pairs(read(images=6)) for i in pair} <= captions
@@ -121,7 +122,7 @@ def test_a_part_without_a_pair_is_an_error(bench, read):
     shown = {i for (i,) in trained_pairs(read(texts_of_one(bench), images=2))}
     pairs = bench.differences[["image_id_1", "image_id_2"]].to_numpy()
     apart = bench.differences[[set(pair) != shown for pair in pairs]]
-    with pytest.raises(DataError, match="about two of the first 2 of 12 training pictures"):
+    with pytest.raises(DataError, match="about two of the first 2 of 12 training images"):
         read(apart, images=2)
 
 
@@ -155,7 +156,7 @@ def test_bad_rows_are_named(bench, read):
             changed(table, "difference", 6, "  "),
             r"parquet, row 6: a kept text is empty",
         ),
-        (changed(table, "image_id_2", 4, itself), r"row 4: a pair of a picture and itself"),
+        (changed(table, "image_id_2", 4, itself), r"row 4: a pair of an image and itself"),
         (changed(table, "image_id_2", 9, 999), r"row 9: image_id 999 has no embedding in"),
         (table.drop(columns="kept"), r"lacks the columns \['kept'\]"),
     ):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ TWO_RANKS = {
     "stage 2, micro batches": {"zero_stage": 2, "micro_batch": 2} | SGD,
     "stage 3, micro batches": {"zero_stage": 3, "micro_batch": 2} | SGD,
     "uneven shares": {"batch": 13, "micro_batch": 3} | SGD,
-    "pictures": {"trainable": "both"} | SGD,
+    "images": {"trainable": "both"} | SGD,
     "images only": {"trainable": "image"} | SGD,
     "hinge": {"loss": {"kind": "hinge"}},
     "squared": {"loss": {"kind": "squared"}},
@@ -37,23 +38,25 @@ TWO_RANKS = {
 }
 
 
-def run_together(bench, variants: dict[str, dict], ranks: int, folder: Path) -> None:
-    """Run trainings one after the other in one group of processes."""
+def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> str:
+    """Run trainings one after the other in one group of processes; return what they log."""
     jobs = [
         {
             "settings": bench.settings(**changes, ranks=ranks).model_dump(mode="json"),
             "captions": str(bench.files.captions),
             "embeds": str(bench.files.image_embeds),
-            "differences": str(bench.files.differences(bench.cell.llm)),
+            "differences": str(bench.files.differences(bench.cell.row)),
             "output": str(folder / name / "model"),
             "checkpoints": str(folder / name / "checkpoints"),
         }
-        for name, changes in variants.items()
+        for name, changes in cases.items()
     ]
     (folder / "jobs.json").write_text(json.dumps(jobs))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     launch += [f"--nproc-per-node={ranks}", str(SCRIPT), str(folder / "jobs.json")]
-    subprocess.run(launch, check=True, timeout=900)
+    done = subprocess.run(launch, check=False, timeout=900, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +66,17 @@ def two_ranks(bench, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", TWO_RANKS)
-def test_two_ranks_give_the_losses_of_one(bench, variant, two_ranks, curve):
+@pytest.mark.parametrize("case", TWO_RANKS)
+def test_two_ranks_give_the_losses_of_one(bench, case, two_ranks, curve):
     whole = {
         name: value
-        for name, value in TWO_RANKS[variant].items()
+        for name, value in TWO_RANKS[case].items()
         if name not in ("zero_stage", "offload", "micro_batch")
     }
-    expected = curve(bench.train(bench.settings(**whole), f"{variant} whole"))
-    single = curve(bench.train(bench.settings(**TWO_RANKS[variant]), f"{variant} single"))
+    expected = curve(bench.train(bench.settings(**whole), f"{case} whole"))
+    single = curve(bench.train(bench.settings(**TWO_RANKS[case]), f"{case} single"))
     assert single == pytest.approx(expected, abs=2e-5)
-    assert curve(two_ranks / variant / "model") == pytest.approx(expected, abs=2e-5)
+    assert curve(two_ranks / case / "model") == pytest.approx(expected, abs=2e-5)
 
 
 def test_three_ranks_and_a_share_of_each_size(bench, curve, tmp_path):
@@ -81,6 +84,22 @@ def test_three_ranks_and_a_share_of_each_size(bench, curve, tmp_path):
     run_together(bench, {"three": changes}, 3, tmp_path)
     expected = curve(bench.train(bench.settings(batch=13, **SGD), "three whole"))
     assert curve(tmp_path / "three/model") == pytest.approx(expected, abs=2e-5)
+
+
+def test_another_number_of_ranks_goes_on_or_starts_anew(bench, curve, tmp_path):
+    expected = curve(bench.train(bench.settings(), "ranks of one"))
+    bench.train(bench.settings(zero_stage=1), "shards of one")
+    for name in ("ranks of one", "shards of one"):
+        (tmp_path / name).mkdir()
+        shutil.copytree(bench.root / name / "checkpoints", tmp_path / name / "checkpoints")
+    cases = {"ranks of one": {"checkpoint_every": 7}, "shards of one": {"zero_stage": 1}}
+    log = run_together(bench, cases, 2, tmp_path)
+    assert f"going on from {tmp_path / 'ranks of one/checkpoints/step00000006'}" in log
+    assert "shards of one/checkpoints/step00000006: stays there, but is not gone on from" in log
+    for name in cases:
+        assert curve(tmp_path / name / "model") == pytest.approx(expected, abs=2e-5)
+    settings = bench.settings(zero_stage=1, offload=True, checkpoint_every=7)
+    assert curve(bench.train(settings, "shards of one")) == pytest.approx(expected, abs=2e-5)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

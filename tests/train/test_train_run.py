@@ -12,8 +12,10 @@ import torch
 
 from clipdiff.errors import ConfigError, TrainingError
 from clipdiff.files import read_json
+from clipdiff.settings import Train
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
+from clipdiff.train.identity import checkpoint_identity
 from clipdiff.train.step import Stepper
 
 NAMES = {"open_clip_model.safetensors", "open_clip_config.json", "train_log.jsonl"}
@@ -111,6 +113,56 @@ def test_a_checkpoint_of_other_settings_or_data_is_discarded(bench, whole, curve
         bench.write(bench.differences)
 
 
+HOW = {
+    "log_every": 4, "keep_checkpoints": 3, "checkpoint_every": 2, "threads": 2, "micro_batch": 4,
+}  # fmt: skip
+
+
+def test_how_it_is_computed_is_not_what_a_checkpoint_is_tied_to(bench):
+    files = (bench.files.captions, bench.files.image_embeds, bench.files.differences("bert"))
+    settings = bench.settings()
+    before = checkpoint_identity(settings, *files)
+    clip = {"clip": settings.clip.model_copy(update={"batch": 3})}
+    changes = HOW | {"ranks": 2, "zero_stage": 1, "offload": True}
+    assert set(changes) == Train.compute_fields(), "a field that this test has to know"
+    for other in (
+        settings.model_copy(update=clip),
+        *(bench.settings(**{name: value}) for name, value in changes.items()),
+    ):
+        assert checkpoint_identity(other, *files) == before
+    for other in (bench.settings(lr=2e-2), bench.settings({"kind": "squared"})):
+        assert checkpoint_identity(other, *files) != before
+
+
+def test_a_run_goes_on_with_other_logging_retention_and_micro_batches(bench, whole, curve):
+    shutil.copytree(bench.root / "whole/checkpoints", bench.root / "how/checkpoints")
+    (before,) = (bench.root / "how/checkpoints").glob("step*")
+    assert before.name == "step00000006"
+    with_six = (whole / "train_log.jsonl").read_text().splitlines()[:6]
+    output = bench.train(bench.settings(**HOW | {"checkpoint_every": 1}), "how")
+    lines = (output / "train_log.jsonl").read_text().splitlines()
+    assert lines[:6] == with_six
+    assert [json.loads(line)["step"] for line in lines[6:]] == [8]
+    assert curve(output)[-1] == pytest.approx(curve(whole)[-1], abs=1e-4)
+    kept = sorted(path.name for path in (bench.root / "how/checkpoints").glob("step*"))
+    assert kept == ["step00000006", "step00000007"]
+
+
+def test_a_checkpoint_of_another_zero_stage_stays_and_is_not_read(bench, whole, curve, caplog):
+    shutil.copytree(bench.root / "whole/checkpoints", bench.root / "stage/checkpoints")
+    folder = bench.root / "stage/checkpoints"
+    with caplog.at_level("INFO"):
+        output = bench.train(bench.settings(zero_stage=1, checkpoint_every=5), "stage")
+    assert "step00000006: stays there, but is not gone on from" in caplog.text
+    assert "saved with train.zero_stage 0 on 1 rank(s), and this training has" in caplog.text
+    assert curve(output) == pytest.approx(curve(whole), abs=1e-4)
+    assert sorted(path.name for path in folder.glob("step*")) == ["step00000005", "step00000006"]
+    with caplog.at_level("INFO"):
+        again = bench.train(bench.settings(), "stage")
+    assert f"going on from {folder / 'step00000006'}" in caplog.text
+    assert curve(again) == curve(whole)
+
+
 @pytest.mark.parametrize("kind", ["contrastive", "squared", "hinge"])
 def test_micro_batches_give_the_gradients_of_the_whole_batch(bench, kind, weights):
     # one SGD step: the weights move by the gradients
@@ -143,7 +195,7 @@ def test_a_learnable_temperature_has_a_rate_of_its_own(bench):
     assert abs(row["logit_scale"] - 10) == pytest.approx(0.5, rel=1e-3)  # Adam's first step
 
 
-def test_captions_train_on_pictures_alone(bench, curve):
+def test_captions_train_on_images_alone(bench, curve):
     seconds = pd.Series([None] * len(bench.differences), dtype="Int64")
     try:
         bench.write(bench.differences.assign(image_id_2=seconds))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from clipdiff.errors import ConfigError, TrainingError
-from clipdiff.losses.ranks import Ranks
 from clipdiff.train.preemption import MARGIN, TIME_ENDS, Preemption
+from clipdiff.train.ranks import Ranks
 from clipdiff.train.slurm import Nodes
 
 STEP = {

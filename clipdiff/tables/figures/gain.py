@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from clipdiff.tables.figures.style import INK, QUIET, RC, legend_columns, markers, palette, panels
-from clipdiff.tables.measures import DIFFERENCE, FINETUNED
-from clipdiff.tables.summary import select
+from clipdiff.tables.scope import DIFFERENCE, FINETUNED
+from clipdiff.tables.summary.arms import select
 
 
 def gain_plot(summary: pd.DataFrame, splits: Sequence[str], percent: str) -> Figure:
@@ -37,11 +37,11 @@ def _panel(ax: Axes, part: pd.DataFrame, losses: Sequence[str]) -> None:
     place, ticks = 0.0, {}
     for llm, rows in part.groupby("llm", sort=False):
         start = place
-        for row in rows.itertuples():
-            colour = colours[row.loss]
-            ax.plot([row.gain_low, row.gain_high], [place] * 2, color=colour, lw=1.6)
-            face = colour if row.survives else "white"
-            ax.plot(row.gain, place, shapes[row.loss], ms=5, color=colour, mfc=face, mew=1.2)
+        for row in rows.to_dict("records"):
+            colour, shape = colours[row["loss"]], shapes[row["loss"]]
+            ax.plot([row["gain_low"], row["gain_high"]], [place] * 2, color=colour, lw=1.6)
+            face = colour if row["survives"] else "white"
+            ax.plot(row["gain"], place, shape, ms=5, color=colour, mfc=face, mew=1.2)
             place += 1
         ticks[str(llm)] = (start + place - 1) / 2
         if rows["kind"].iloc[0] == "control":

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from clipdiff.tables.figures.style import INK, LOSS_TO_GAIN, QUIET, RC, panels
-from clipdiff.tables.measures import FINETUNED, Measure
-from clipdiff.tables.summary import select
+from clipdiff.tables.scope import FINETUNED
+from clipdiff.tables.summary.arms import select
+from clipdiff.tasks.base import Measure
 
 
 def heatmap(summary: pd.DataFrame, measure: Measure, splits: Sequence[str]) -> Figure:
@@ -20,13 +21,12 @@ def heatmap(summary: pd.DataFrame, measure: Measure, splits: Sequence[str]) -> F
     parts = [select(summary, measure, split, FINETUNED) for split in splits]
     cells = [part[part["kind"] != "pretrained"] for part in parts]
     reach = max(float(part["gain"].abs().max()) for part in cells) or 1.0
-    norm = TwoSlopeNorm(0.0, -reach, reach)
     rows = cells[0]["llm"].nunique()
     with plt.rc_context(RC):
         figure, axes = panels(len(splits), 4.4, 0.48 * rows + 1.5, sharey=True)
         for ax, split, part, cell in zip(axes, splits, parts, cells, strict=True):
             before = part.loc[part["kind"] == "pretrained", "mean"].iloc[0]
-            image = _panel(ax, cell, norm)
+            image = _panel(ax, cell, reach)
             ax.set_title(f"{split}\npretrained {before:.3f}", linespacing=1.5)
         bar = figure.colorbar(image, ax=axes, shrink=0.75, aspect=25, pad=0.02)
         bar.outline.set_visible(False)
@@ -36,24 +36,26 @@ def heatmap(summary: pd.DataFrame, measure: Measure, splits: Sequence[str]) -> F
     return figure
 
 
-def _panel(ax: Axes, cells: pd.DataFrame, norm: TwoSlopeNorm) -> AxesImage:
+def _panel(ax: Axes, cells: pd.DataFrame, reach: float) -> AxesImage:
     llms, losses = list(dict.fromkeys(cells["llm"])), list(dict.fromkeys(cells["loss"]))
     gains = np.full((len(llms), len(losses)), np.nan)
-    for cell in cells.itertuples():
-        row, column = llms.index(cell.llm), losses.index(cell.loss)
-        gains[row, column] = cell.gain
-        strong = abs(cell.gain) > 0.55 * norm.vmax
+    for cell in cells.to_dict("records"):
+        row, column = llms.index(cell["llm"]), losses.index(cell["loss"])
+        gains[row, column] = cell["gain"]
+        strong = abs(cell["gain"]) > 0.55 * reach
         ax.text(
             column,
             row,
-            f"{cell.mean:.3f}  ({cell.gain:+.3f})",
+            f"{cell['mean']:.3f}  ({cell['gain']:+.3f})",
             ha="center",
             va="center",
             size=8.5,
             color="#fefefe" if strong else "#1b1f25",  # the same on a dark page
-            weight="bold" if cell.survives else "normal",
+            weight="bold" if cell["survives"] else "normal",
         )
-    image = ax.imshow(gains, cmap=LOSS_TO_GAIN, norm=norm, aspect="auto")
+    image = ax.imshow(
+        gains, cmap=LOSS_TO_GAIN, norm=TwoSlopeNorm(0.0, -reach, reach), aspect="auto"
+    )
     ax.set_xticks(range(len(losses)), losses)
     ax.set_yticks(range(len(llms)), llms)
     ax.spines[:].set_visible(False)

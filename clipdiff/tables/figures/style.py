@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -21,7 +22,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 LOSS_TO_GAIN = LinearSegmentedColormap.from_list(
     "loss_to_gain", ["#a8480b", "#eba36b", "#f4f1ec", "#7fb2d9", "#0b5a95"]
 )
-RC = {
+RC: Any = {
     "svg.hashsalt": "clipdiff",
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -52,7 +53,7 @@ RC = {
 
 
 def panels(
-    count: int, width: float, height: float, per_row: int = PER_ROW, **options: object
+    count: int, width: float, height: float, per_row: int = PER_ROW, **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with ``count`` panels, each ``width`` x ``height`` inches, row by row."""
     columns = min(count, per_row)

@@ -18,8 +18,8 @@ from clipdiff.tables.figures.style import (
     palette,
     panels,
 )
-from clipdiff.tables.measures import DIFFERENCE, FINETUNED, ZERO_SHOT
-from clipdiff.tables.summary import select
+from clipdiff.tables.scope import DIFFERENCE, FINETUNED, ZERO_SHOT
+from clipdiff.tables.summary.arms import select
 
 
 def tradeoff(summary: pd.DataFrame, splits: Sequence[str]) -> Figure:
@@ -43,14 +43,16 @@ def tradeoff(summary: pd.DataFrame, splits: Sequence[str]) -> Figure:
 def _panel(
     ax: Axes, grid: pd.DataFrame, split: str, colours: dict[str, str], shapes: dict[str, str]
 ) -> None:
-    changes = {
-        (row.llm, row.loss, row.weights): row.gain
-        for row in grid[(grid["split"] == split) & (grid["task"] == ZERO_SHOT.task)].itertuples()
-    }
+    names, zero_shot = ["llm", "loss", "weights"], grid["task"] == ZERO_SHOT.task
+    changes = grid[(grid["split"] == split) & zero_shot].set_index(names)["gain"].to_dict()
     weights = sorted(grid["weights"].unique(), key=lambda name: name == FINETUNED)
     gains = pd.concat([select(grid, DIFFERENCE, split, name) for name in weights])
-    for (llm, loss), rows in gains.groupby(["llm", "loss"], sort=False):
-        points = [(changes[llm, loss, row.weights], row.gain) for row in rows.itertuples()]
+    for arm, rows in gains.groupby(["llm", "loss"], sort=False):
+        llm, loss = map(str, arm)
+        points = [
+            (float(changes[llm, loss, name]), float(gain))
+            for name, gain in zip(rows["weights"], rows["gain"], strict=True)
+        ]
         ax.plot(*zip(*points, strict=True), color=colours[loss], lw=0.8, alpha=0.5, zorder=1)
         for point, name in zip(points, rows["weights"], strict=True):
             face = colours[loss] if name == FINETUNED else "white"

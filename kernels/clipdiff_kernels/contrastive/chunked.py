@@ -1,5 +1,7 @@
 """Contrastive loss by products with the differences, a chunk of rows at a time: no N x N matrix."""
 
+from typing import Any
+
 from torch import Tensor
 
 from clipdiff_kernels.contrastive.rows import contrastive_rows
@@ -11,7 +13,7 @@ def loss(
     pair_index: Tensor,
     text_embeds: Tensor,
     logit_scale: float | Tensor,
-    **settings: object,
+    **settings: Any,
 ) -> Tensor:
     """The loss of ``reference.loss`` in 3 products of N x N x D (4 with an image gradient).
 

@@ -131,7 +131,7 @@ def _log_sum_exps_of(
     _merge(col_lse, col_max, col_sum)
 
 
-class Contrastive(torch.autograd.Function):
+class ContrastiveFunction(torch.autograd.Function):
     """Saves the inputs and two vectors of N floats; the backward recomputes the logits."""
 
     @staticmethod
@@ -152,7 +152,7 @@ class Contrastive(torch.autograd.Function):
         scale = logit_scale.detach().float().reshape(())
         weights = Weights(SOFTMAX, row_lse, col_lse, scale, largest_logit(walk, scale))
         per_pair = grad.float() / walk.num_pairs
-        grads = [None] * 7
+        grads: list[Tensor | None] = [None] * 7
         need_images, need_texts, need_scale = ctx.needs_input_grad[:3]
         if need_texts or need_scale:
             grad_texts, inner = texts_gradient(walk, weights, scale * per_pair)
@@ -192,6 +192,6 @@ def loss(
     if not isinstance(logit_scale, Tensor):
         logit_scale = torch.full((), logit_scale, device=text_embeds.device)
     gather = gather and not image_embeds.requires_grad
-    return Contrastive.apply(
+    return ContrastiveFunction.apply(
         image_embeds, text_embeds, logit_scale, pair_index, group_ids, eps, gather
     )

@@ -96,7 +96,7 @@ def backward_rows(
         rows = text[low:high]
         z = similarity.cosines(rows * scale)
         cosines = z / scale if similarity.needs_cosines else None
-        if unshifted:
+        if column_weight is not None:
             weights = z.exp_().mul_(column_weight + (-row_lse[low:high]).exp())
         else:
             weights = (z - row_lse[low:high]).exp_()

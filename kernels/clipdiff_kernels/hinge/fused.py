@@ -93,7 +93,7 @@ def _pass(walk: Walk, rows: Rows, margin: float, counts: Tensor, store: bool) ->
     return sums.sum(), weights
 
 
-class HingeAll(torch.autograd.Function):
+class HingeAllFunction(torch.autograd.Function):
     """Saves the violations counted at each pair and, without gathering, the text gradient."""
 
     @staticmethod
@@ -108,7 +108,7 @@ class HingeAll(torch.autograd.Function):
         for rows in walk.rows(cost):
             part, weights = _pass(walk, rows, margin, counts, keep)
             total += part
-            if weights is not None:
+            if weights is not None and unscaled is not None:
                 added = weighted_differences(walk, weights)
                 unscaled[rows.start : rows.stop] = added.div_(walk.num_pairs)
         if unscaled is not None:
@@ -122,7 +122,7 @@ class HingeAll(torch.autograd.Function):
     def backward(ctx, grad):
         images, texts, pair_index, group_ids, counts, unscaled = ctx.saved_tensors
         margin, eps, gather = ctx.settings
-        grads = [None] * 7
+        grads: list[Tensor | None] = [None] * 7
         half = grad.float() / 2
         if unscaled is not None:
             grads[1] = (unscaled.float() * half).to(texts.dtype)
@@ -169,6 +169,6 @@ def loss(
     gather = gather and not image_embeds.requires_grad
     inputs = image_embeds, text_embeds, pair_index
     if negatives == "reversed":
-        return fused_reversed.HingeReversed.apply(*inputs, margin, eps)
-    function = fused_hardest.HingeHardest if negatives == "hardest" else HingeAll
+        return fused_reversed.HingeReversedFunction.apply(*inputs, margin, eps)
+    function = fused_hardest.HingeHardestFunction if negatives == "hardest" else HingeAllFunction
     return function.apply(*inputs, group_ids, margin, eps, gather)

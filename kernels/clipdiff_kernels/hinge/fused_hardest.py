@@ -88,7 +88,7 @@ def _best(values: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     return largest, index.gather(0, part.unsqueeze(0)).squeeze(0)
 
 
-class HingeHardest(torch.autograd.Function):
+class HingeHardestFunction(torch.autograd.Function):
     """Saves, for each pair, which negatives were hardest and whether they violate the margin."""
 
     @staticmethod

@@ -15,7 +15,7 @@ from clipdiff_kernels.walk import Walk, add_scaled_differences
 from clipdiff_kernels.weights import scatter_unit_gradient
 
 
-class HingeReversed(torch.autograd.Function):
+class HingeReversedFunction(torch.autograd.Function):
     """Saves its inputs only."""
 
     @staticmethod

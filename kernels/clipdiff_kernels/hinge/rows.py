@@ -62,12 +62,12 @@ def all_negatives(
         by_column = (cosines - (column_own - margin)).clamp_min_(0)
         by_row = cosines.sub_(own[low:high] - margin).clamp_min_(0)
         total += by_row.sum() + by_column.sum()
-        if not needs_grad:
+        if grad is None:
             continue
         row_count[low:high] = by_row.sign_().sum(0)
         column_count += by_column.sign_().sum(1)
         grad[low:high] = similarity.pull(by_row.add_(by_column), kept, text[low:high])
-    if not needs_grad:
+    if grad is None:
         return total, None
     column_count = all_reduce(column_count, "sum")
     return total, _less_own(similarity, text, grad, row_count, column_count, row_offset)

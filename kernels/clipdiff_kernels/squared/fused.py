@@ -51,7 +51,7 @@ def squared_kernel(
         tl.store(sums + block, tl.sum(total))
 
 
-class Squared(torch.autograd.Function):
+class SquaredFunction(torch.autograd.Function):
     """Saves its inputs only."""
 
     @staticmethod
@@ -138,4 +138,4 @@ def loss(
 
     Source: arXiv 2409.09721, App. G.2.
     """
-    return Squared.apply(image_embeds, text_embeds, pair_index, normalize, eps)
+    return SquaredFunction.apply(image_embeds, text_embeds, pair_index, normalize, eps)

@@ -14,14 +14,15 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from clipdiff.config.sections import Clip, Unclip
 from clipdiff.errors import ConfigError, ModelError
-from clipdiff.evaluate.clip_score import ClipScore, clip_score, picture_seeds
 from clipdiff.evaluate.inputs import read_inputs
-from clipdiff.evaluate.registry import TextEmbeds, View
-from clipdiff.evaluate.results import metric_row
 from clipdiff.evaluate.sheet import GAP, SIDE, draw_sheet
 from clipdiff.evaluate.unclip import Painter, expected_norm, load_pipeline
+from clipdiff.settings import Clip
+from clipdiff.tasks.base import TextEmbeds, View
+from clipdiff.tasks.clip_score import ClipScore, Unclip, clip_score
+from clipdiff.tasks.measuring.metrics import metric_row
+from clipdiff.tasks.texts.edits import image_seeds
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
 
@@ -50,8 +51,13 @@ def inputs(bench, judge):
 
 
 def run(bench, section, **options):
-    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0])
-    return bench.run(settings, **options)
+    return bench.run(judged(bench, section), **options)
+
+
+def judged(bench, section, alphas=(1.0,)):
+    """Settings of an evaluation by CLIP-Score alone, of 12 edits, some of them decoded."""
+    own = {"clip_score": {"edits": 12, "unclip": section}}
+    return bench.settings(own, tasks=["clip_score"], wise_alphas=list(alphas))
 
 
 def painted(items, split, weights):
@@ -63,15 +69,15 @@ def painted(items, split, weights):
 def test_an_edit_is_decoded_and_scored_as_by_hand(
     bench, section, inputs, make_clip, tmp_path, seed
 ):
-    """Every step again by the libraries alone, one picture at a time."""
+    """Every step again by the libraries alone, one image at a time."""
     from diffusers import StableUnCLIPImg2ImgPipeline
 
-    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0])
+    settings = judged(bench, section)
     folder = make_clip(tmp_path / "judge", seed) if seed is not None else bench.clip
     reference = Clip(model=f"local-dir:{folder}")
     _, items = bench.run(settings.model_copy(update={"reference_clip": reference}))
     got = painted(items, "test_scenes", "finetuned")
-    task = ClipScore(inputs.splits[1], bench.settings().evaluate)
+    task = ClipScore(edits=12).on(inputs.splits[1], settings.evaluate)
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{bench.clip}")
     first = bench.table[bench.table["split"] == "validation"]["image"][:32]
     opened = [preprocess(Image.open(io.BytesIO(data)).convert("RGB")) for data in first]
@@ -84,15 +90,15 @@ def test_an_edit_is_decoded_and_scored_as_by_hand(
     for place, item in got.iterrows():
         texts = [known[item["image_id_1"]], task.edit_texts[place]]
         query = normalize(encode_texts(cell, texts).sum(0, keepdim=True), dim=1)
-        noise = picture_seeds("test_scenes", 5, 0)[place]
-        picture = pipeline(
+        noise = image_seeds("test_scenes", 5, 0)[place]
+        image = pipeline(
             image_embeds=query * lengths.square().mean().sqrt(),
             generator=torch.Generator().manual_seed(noise),
             num_inference_steps=2,
             guidance_scale=3.0,
         ).images[0]
         with torch.no_grad():
-            seen = judge.encode_image(preprocess(picture)[None], normalize=True)
+            seen = judge.encode_image(preprocess(image)[None], normalize=True)
             tokens = open_clip.tokenize([known[item["image_id_2"]]])
             said = judge.encode_text(tokens, normalize=True)
         assert item["value"] == pytest.approx(2.5 * max(float(seen @ said.T), 0), abs=2e-3)
@@ -116,7 +122,7 @@ def test_runs_are_equal_whatever_the_batch_and_add_a_metric_only(bench, section)
 
 def test_the_judge_keeps_its_weights_and_every_cell_its_noise(bench, section):
     """Averaged by 0, the cell is the pretrained CLIP, though other weights were loaded before."""
-    settings = bench.settings(tasks=["clip_score"], unclip=section, wise_alphas=[1.0, 0.0])
+    settings = judged(bench, section, [1.0, 0.0])
     _, cell = bench.run(settings)
     _, alone = run(bench, section, model=None, name="alone")
     for split in SPLITS:
@@ -125,21 +131,21 @@ def test_the_judge_keeps_its_weights_and_every_cell_its_noise(bench, section):
         assert not zero["value"].equals(painted(cell, split, "finetuned")["value"])
 
 
-def test_pictures_of_random_weights_score_as_any_picture_does(bench, section, inputs, judge):
-    """Their interval holds the mean over all pictures and captions, paired or not."""
-    split, settings = inputs.splits[0], bench.settings(edits=60).evaluate
-    task = ClipScore(split, settings)
+def test_images_of_random_weights_score_as_any_image_does(bench, section, inputs, judge):
+    """Their interval holds the mean over all images and captions, paired or not."""
+    split, settings = inputs.splits[0], bench.settings().evaluate
     many = section.model_copy(update={"edits": 60, "steps": 1, "batch": 30})
+    task = ClipScore(edits=60, unclip=many).on(split, settings)
     painter = Painter(many, inputs, judge)
     made = []
 
-    def paint(image_embeds, seeds):
+    def paint(_, image_embeds, seeds):
         made.append(painter.paint(image_embeds, seeds))
         return made[-1]
 
-    task.unclip, pictures = many, inputs.parts(inputs.image_embeds)[split.name]
+    images = inputs.parts(inputs.image_embeds)[split.name]
     texts = list(dict.fromkeys(task.texts()))
-    view = View(TextEmbeds(texts, encode_texts(judge, texts)), pictures, paint=paint)
+    view = View(TextEmbeds(texts, encode_texts(judge, texts)), images, paint=paint)
     metric = next(m for m in task.measure(view, view) if m.metric == "edit_unclip")
     row = metric_row(metric, split.name, "pretrained", settings)
     said = view.text_embeds.of([split.captions[target] for target in task.edit_rows[:, 1]])
@@ -159,12 +165,12 @@ def test_the_length_is_the_root_mean_square():
 
 
 def test_seeds_are_an_items_own():
-    seeds = picture_seeds("test", 200, 0)
-    assert len({*seeds, *picture_seeds("other", 200, 0), *picture_seeds("test", 200, 1)}) == 600
-    assert picture_seeds("test", 3, 0) == seeds[:3]
+    seeds = image_seeds("test", 200, 0)
+    assert len({*seeds, *image_seeds("other", 200, 0), *image_seeds("test", 200, 1)}) == 600
+    assert image_seeds("test", 3, 0) == seeds[:3]
 
 
-def test_sheets_show_the_first_pictures(bench, section):
+def test_sheets_show_the_first_images(bench, section):
     run(bench, section, name="seed0")
     sheets = sorted(path.name for path in (bench.root / "seed0.pictures").iterdir())
     assert sheets == sorted(f"{split}-finetuned.png" for split in SPLITS)
@@ -174,14 +180,14 @@ def test_sheets_show_the_first_pictures(bench, section):
     assert not (bench.root / "none.pictures").exists()
 
 
-def test_pictures_stand_in_order_above_their_legends():
+def test_images_stand_in_order_above_their_legends():
     colours = ["red", "green", "blue", "yellow", "black"]
     shown = [(Image.new("RGB", (64, 32), colour), f"{colour}\n" * 3) for colour in colours]
     sheet = draw_sheet(shown)
     step_y = (sheet.height - GAP) // 2
-    for place, (picture, _) in enumerate(shown):
+    for place, (image, _) in enumerate(shown):
         left, top = GAP + place % 4 * (SIDE + GAP), GAP + place // 4 * step_y
-        assert sheet.getpixel((left + SIDE - 1, top + SIDE // 2 - 1)) == picture.getpixel((0, 0))
+        assert sheet.getpixel((left + SIDE - 1, top + SIDE // 2 - 1)) == image.getpixel((0, 0))
         assert sheet.getpixel((left, top + SIDE // 2 + 1)) == (255, 255, 255)
         legend = sheet.crop((left, top + SIDE, left + SIDE, top + step_y)).convert("L")
         assert legend.getextrema()[0] < 128
@@ -240,13 +246,8 @@ def test_a_hub_name_is_read_from_the_cache_at_its_revision(section, decoder, mon
         load_pipeline(named.model_copy(update={"revision": None}), torch.float32)
 
 
-def test_pictures_that_are_not_finite_are_told(section, inputs, judge):
+def test_images_that_are_not_finite_are_told(section, inputs, judge):
     painter = Painter(section, inputs, judge)
     painter.pipeline.vae.decoder.conv_out.bias.data.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"not finite in torch\.float32"):
         painter.paint(inputs.image_embeds[:1], [0])
-
-
-def test_without_a_judged_task_it_has_no_effect(bench, section, caplog):
-    bench.run(bench.settings(tasks=["zero_shot"], unclip=section))
-    assert "evaluate.unclip: no effect" in caplog.text

@@ -1,0 +1,1 @@
+"""The ``torch.nn.Module`` behind the losses."""

@@ -1,0 +1,1 @@
+"""What a run will take, and whether it can run here, before anything runs."""

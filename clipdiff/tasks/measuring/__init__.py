@@ -1,0 +1,1 @@
+"""What tasks share in measuring: the splits they see, the metrics they return."""

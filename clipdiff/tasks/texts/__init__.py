@@ -1,0 +1,1 @@
+"""The texts of tasks: prompts of classes, texts of differences, questions to LLMs."""

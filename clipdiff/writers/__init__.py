@@ -1,0 +1,1 @@
+"""Who writes how two images differ: one file a kind, its settings, its behaviour, its words."""

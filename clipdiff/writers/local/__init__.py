@@ -1,0 +1,1 @@
+"""Models in this process: their files, batches, decoding and draws."""

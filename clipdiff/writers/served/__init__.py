@@ -1,0 +1,1 @@
+"""Models behind a server: a local one for a job, failures, rates."""

@@ -1,0 +1,1 @@
+"""Entries for clipdiff, a file each."""
