@@ -11,9 +11,7 @@ from clipdiff.config.entries import (
     answers_of,
     asked_llm,
     check_cell,
-    control_rows,
     filter_of,
-    grid_rows,
     task_entries,
     text_llm,
     train_of,
@@ -275,11 +273,6 @@ class GatherSettings(StageSettings):
     def cells(self) -> list[Cell]:
         """Every cell that was evaluated, the pretrained CLIP first."""
         return all_cells(self)
-
-    @property
-    def rows(self) -> list[Row]:
-        """The rows that were finetuned on, the grid's own first."""
-        return [*grid_rows(self), *control_rows(self)]
 
 
 def gather_settings(config: Config) -> GatherSettings:
