@@ -10,6 +10,8 @@ import os
 import torch
 from torch import Tensor
 
+from .dispatch import is_reference
+
 DEBUG_VARIABLE = "CLIPDIFF_KERNELS_DEBUG"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NEGATIVES = ("all", "hardest", "reversed")
@@ -23,7 +25,7 @@ def debugging() -> bool:
 def check_embeds(
     image_embeds: Tensor, pair_index: Tensor, text_embeds: Tensor, row_offset: int | None = None
 ) -> None:
-    """X (M, D) and T of one floating dtype, width and device, pairs (N, 2) of integers.
+    """X (M, D) and T, floating, of one width and device, pairs (N, 2) of integers.
 
     T is (N, D), or with ``row_offset`` a block (n, D) of its rows.
     """
@@ -32,9 +34,9 @@ def check_embeds(
             raise ValueError(f"{name} must be a matrix of embeddings, got shape {_shape(tensor)}")
         if tensor.dtype not in FLOATS:
             raise ValueError(f"{name} must be floating point, got {tensor.dtype}")
-    if image_embeds.dtype != text_embeds.dtype:
+    if (image_embeds.dtype == torch.float64) != (text_embeds.dtype == torch.float64):
         raise ValueError(
-            "image_embeds and text_embeds must share one dtype, got "
+            "image_embeds and text_embeds must both be float64, or neither, got "
             f"{image_embeds.dtype} and {text_embeds.dtype}; cast one of them"
         )
     if image_embeds.shape[1] != text_embeds.shape[1]:
@@ -50,6 +52,15 @@ def check_embeds(
             )
     _check_pairs(pair_index, image_embeds)
     _check_rows(pair_index, text_embeds, row_offset)
+
+
+def check_block_backend(op: str, backend: str) -> None:
+    """Any backend but the reference, which keeps whole matrices, computes blocks of rows."""
+    if is_reference(op, backend):
+        raise ValueError(
+            f"backend 'reference' cannot compute a block of rows of {op}: it knows whole batches "
+            "only; take another, or give all texts to the op without _rows"
+        )
 
 
 def check_group_ids(group_ids: Tensor | None, pair_index: Tensor) -> None:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.blocks import AllReduce, alone
-from clipdiff_kernels.differences import unit_differences
+from .blocks import AllReduce, alone
+from .differences import unit_differences
 
 
 class Stats(NamedTuple):

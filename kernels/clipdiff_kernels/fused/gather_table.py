@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.differences import SHORT, unit_differences
+from .differences import SHORT, unit_differences
 from clipdiff_kernels.launch import product
 
 DIRECT_PAIRS = 256

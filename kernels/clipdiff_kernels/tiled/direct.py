@@ -9,7 +9,7 @@ then one run of contiguous floats.
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.differences import (
+from ..differences import (
     EPS,
     accumulate_dtype,
     scatter_to_images,

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipdiff_kernels.differences import (
+from ..differences import (
     SHORT,
     scatter_to_images,
     through_unit_norm,
     unit_differences,
 )
-from clipdiff_kernels.similarity import DirectSimilarity
+from .direct import DirectSimilarity
 
 
 class Bags(NamedTuple):
