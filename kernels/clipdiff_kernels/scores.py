@@ -78,7 +78,10 @@ def make_scores(block: Block, backend: str, precision: str, *, image_grad: bool 
         from .tiled.scores import TiledScores
 
         return TiledScores(block, gather=backend == "gather", image_grad=image_grad)
-    fused = importlib.import_module(".fused.scores", __package__)
     if backend == "triton-gather" and not image_grad:
-        return fused.GatherScores(block, precision)
-    return fused.ProductScores(block, precision, image_grad=image_grad)
+        return importlib.import_module(".fused.gather_scores", __package__).GatherScores(
+            block, precision
+        )
+    return importlib.import_module(".fused.product_scores", __package__).ProductScores(
+        block, precision, image_grad=image_grad
+    )

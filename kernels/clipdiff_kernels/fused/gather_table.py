@@ -14,8 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .differences import SHORT, unit_differences
-from clipdiff_kernels.launch import product
+from ..differences import SHORT, unit_differences
 
 DIRECT_PAIRS = 256
 """Most pairs with n_k < SHORT that are multiplied directly. Near-duplicate images are rare; the
@@ -52,19 +51,3 @@ def gather_table(images: Tensor, pair_index: Tensor, inv_norm: Tensor, eps: floa
     routed[places] = torch.where(short.unsqueeze(1), own, pair_index[places])
     inverse[places] = torch.where(short, 1.0, inv_norm[places])
     return GatherTable(rows, routed, inverse)
-
-
-def halves(wide: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """fp32 as it is, or as a sum of two tensors of 16 bits, which keep 16 bits of mantissa."""
-    if dtype == torch.float32:
-        return (wide,)
-    high = wide.to(dtype)
-    return high, (wide - high.float()).to(dtype)
-
-
-def product_of_halves(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
-    """sum(a) @ sum(b) in fp32, less the product of the two low halves."""
-    total = product(a[0], b[0])
-    for left, right in [*zip(a[1:], b, strict=False), *zip(a, b[1:], strict=False)]:
-        total += product(left, right)
-    return total

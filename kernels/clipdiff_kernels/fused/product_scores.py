@@ -1,0 +1,98 @@
+"""Scores from products of the texts with the differences themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from ..blocks import Block
+from .facts import ALIGNED
+from .launch import chunks, dot_dtype, product
+from .product import GROUP, MAXIMA, WEIGHTS, product_kernel
+from .scores import FusedScores, Part
+from .tiles import Tile, tile_on
+
+LIBRARY = False
+"""Whether the texts are multiplied with the differences by the library, and the kernel is given the
+cosines of a chunk: the way that the GPU round measures this one against."""
+
+
+class ProductScores(FusedScores):
+    """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back."""
+
+    def __init__(self, block: Block, precision: str, *, image_grad: bool = False) -> None:
+        super().__init__(
+            block, precision, undirected=1 / block.eps, store=True, image_grad=image_grad
+        )
+        bits = {"tf32x3": "x3", "fp32": "32"}.get(precision, "16")
+        self.tile = tile_on(self.facts.device, f"product{bits}")
+
+    def parts(
+        self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
+    ) -> Iterator[Part]:
+        facts, tile = self.facts, self.tile
+        tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
+        cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
+        cost += facts.num_pairs * (facts.dtype.itemsize * pull + 4 * LIBRARY)
+        for low, high in chunks(facts.num_rows, cost, tile.rows):
+            tiles_r = triton.cdiv(high - low, tile.rows)
+            rows, cols = (tiles_p, high - low), (tiles_r, facts.num_pairs)
+            if epilogue == WEIGHTS:
+                rows = cols = (0, 1)
+            more = torch.int32 if epilogue == MAXIMA else torch.float32
+            outputs = (
+                facts.new(*rows), facts.new(*rows, dtype=more),
+                facts.new(*cols), facts.new(*cols, dtype=more),
+            )  # fmt: skip
+            weights = self._weights(high - low) if pull else None
+            arguments = row_in[low:high], col_in, scalars, *outputs
+            self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
+            yield Part(low, high, *outputs, None if weights is None else self._pull(weights, low))
+
+    def _weights(self, num_rows: int) -> Tensor:
+        """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
+        stride = triton.cdiv(num_rows, ALIGNED) * ALIGNED
+        return self.facts.new(self.facts.num_pairs, stride, dtype=self.facts.dtype)[:, :num_rows]
+
+    def _launch(
+        self, grid: int, low: int, high: int, epilogue: int, arguments: tuple[Tensor, ...],
+        weights: Tensor | None,
+    ) -> None:  # fmt: skip
+        facts, tile = self.facts, self.tile
+        texts = facts.texts[low:high]
+        sources: tuple[Any, Any] = (facts.units, texts)
+        if LIBRARY:
+            sources = product(facts.units, texts.T, facts.precision), texts
+        else:
+            sources = _descriptor(facts.units, tile, "pairs"), _descriptor(texts, tile, "rows")
+        target: Any = arguments[0]
+        if weights is not None:
+            target = TensorDescriptor(
+                weights, list(weights.shape), list(weights.stride()), [tile.pairs, tile.rows]
+            )
+        product_kernel[(grid,)](
+            *sources, facts.groups, *arguments, target,
+            facts.row_offset + low, high - low, facts.num_pairs, facts.padded,
+            **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
+            PRECISION="tf32x3" if facts.precision == "tf32x3" else "ieee",
+            EPILOGUE=epilogue, STORE=weights is not None, LIBRARY=LIBRARY, GROUP=GROUP,
+        )  # fmt: skip
+
+    def _pull(self, weights: Tensor, low: int) -> Tensor:
+        """Weights times differences (rows, padded); adds weights times texts to the images' part."""
+        facts = self.facts
+        if self.grad_unit is not None:
+            texts = facts.texts[low : low + weights.shape[1]]
+            self.grad_unit += product(weights, texts, facts.precision)
+        return product(weights.T, facts.units, facts.precision)
+
+
+def _descriptor(matrix: Tensor, tile: Tile, side: str) -> TensorDescriptor:
+    """Of (rows, padded), read in tiles of ``side`` x width."""
+    block = [getattr(tile, side), tile.width]
+    return TensorDescriptor(matrix, list(matrix.shape), list(matrix.stride()), block)
