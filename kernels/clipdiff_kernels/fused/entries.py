@@ -19,21 +19,32 @@ LOG2_WEIGHT_SCALE = tl.constexpr(8.0)
 
 
 @triton.jit
-def negative_tile(groups, pairs, rows, row_offset, num_pairs, num_rows):
-    """Which entries (P, R) are negatives: inside, of another group (an own entry is of its own)."""
+def negatives(
+    scores, groups, first_pair, first_row, row_offset, num_pairs, num_rows,
+    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr,
+):  # fmt: skip
+    """The scores (P, R) of negatives: of another group (an own entry is of its own); else -inf.
+
+    Inside the matrix nobody pays for its edge.
+    """
+    pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
+    rows = first_row + tl.arange(0, BLOCK_ROWS)
     of_pair = tl.load(groups + pairs, mask=pairs < num_pairs, other=-1)
     of_row = tl.load(groups + row_offset + rows, mask=rows < num_rows, other=-1)
-    inside = (pairs < num_pairs)[:, None] & (rows < num_rows)[None, :]
-    return inside & (of_pair[:, None] != of_row[None, :])
+    scores = tl.where(of_pair[:, None] != of_row[None, :], scores, float("-inf"))
+    if (first_pair + BLOCK_PAIRS > num_pairs) | (first_row + BLOCK_ROWS > num_rows):
+        inside = (pairs < num_pairs)[:, None] & (rows < num_rows)[None, :]
+        scores = tl.where(inside, scores, float("-inf"))
+    return scores
 
 
 @triton.jit
-def log_sums(logits, negative, bound):
-    """log2 sum exp2 of the negatives: of rows (R,), of columns (P,); -inf where there are none."""
-    logits = tl.where(negative, logits, float("-inf"))
+def log_sums(logits, bound):
+    """Of rows (R,) and of columns (P,): sum exp2 of the logits or, where they may pass the bound,
+    log2 of it; 0 or -inf where there is none."""
     if bound <= UNSHIFTED:
         exps = tl.exp2(logits)
-        by_row, by_col = tl.log2(tl.sum(exps, 0)), tl.log2(tl.sum(exps, 1))
+        by_row, by_col = tl.sum(exps, 0), tl.sum(exps, 1)
     else:
         row_max, col_max = tl.max(logits, 0), tl.max(logits, 1)
         row_shift = tl.where(row_max == float("-inf"), 0.0, row_max)
@@ -44,8 +55,20 @@ def log_sums(logits, negative, bound):
 
 
 @triton.jit
-def weights_of(logits, negative, row_lse, col_lse, bound):
-    """WEIGHT_SCALE (exp(z - a_r) + exp(z - b_k)), (P, R); log-sum-exps in base 2; 0 elsewhere."""
+def join_log_sums(a, b, bound):
+    """Of two parts of a row or column, as ``log_sums`` gives them, the whole."""
+    if bound <= UNSHIFTED:
+        total = a + b
+    else:
+        largest = tl.maximum(a, b)
+        shift = tl.where(largest == float("-inf"), 0.0, largest)
+        total = shift + tl.log2(tl.exp2(a - shift) + tl.exp2(b - shift))
+    return total
+
+
+@triton.jit
+def weights_of(logits, row_lse, col_lse, bound):
+    """WEIGHT_SCALE (exp(z - a_r) + exp(z - b_k)), (P, R); log-sum-exps in base 2."""
     row_less = LOG2_WEIGHT_SCALE - row_lse
     col_less = LOG2_WEIGHT_SCALE - col_lse
     if bound <= UNSHIFTED:
@@ -53,22 +76,13 @@ def weights_of(logits, negative, row_lse, col_lse, bound):
         weight = tl.exp2(logits) * both
     else:
         weight = tl.exp2(logits + row_less[None, :]) + tl.exp2(logits + col_less[:, None])
-    return tl.where(negative, weight, 0.0)
+    return weight
 
 
 @triton.jit
-def violations_of(scores, negative, row_own, col_own, margin):
+def violations_of(scores, row_own, col_own, margin):
     """Which entries (P, R) violate the margin by row, by column, and by how much in all."""
-    of_row = tl.where(negative, margin - row_own[None, :] + scores, 0.0)
-    of_col = tl.where(negative, margin - col_own[:, None] + scores, 0.0)
+    of_row = scores + (margin - row_own)[None, :]
+    of_col = scores + (margin - col_own)[:, None]
     total = tl.maximum(of_row, 0.0) + tl.maximum(of_col, 0.0)
     return (of_row > 0).to(tl.float32), (of_col > 0).to(tl.float32), total
-
-
-@triton.jit
-def maxima_of(scores, negative):
-    """Largest negative of rows (R,) and its pair in the tile, of columns (P,) and its row."""
-    scores = tl.where(negative, scores, float("-inf"))
-    row_max, row_place = tl.max(scores, 0, return_indices=True)
-    col_max, col_place = tl.max(scores, 1, return_indices=True)
-    return row_max, row_place, col_max, col_place

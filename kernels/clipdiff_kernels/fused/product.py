@@ -11,13 +11,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .entries import log_sums, maxima_of, negative_tile, violations_of, weights_of
+from .entries import UNSHIFTED, join_log_sums, log_sums, negatives, violations_of, weights_of
 from .launch import SIZES
 
 LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
 
 # Tiles of texts whose tiles of pairs are made together: what they read stays in L2.
 GROUP = 8
+# Rows of a tile from which on it is finished by quarters.
+QUARTERS_FROM = 256
 
 
 @triton.jit
@@ -35,24 +37,86 @@ def product_tile(
     return scores
 
 
+@triton.jit
+def left_and_right(tile, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """A tile (ROWS, COLUMNS) cut in two; its registers stay where they are."""
+    return tl.split(tl.permute(tl.reshape(tile, (ROWS, 2, COLUMNS // 2)), (0, 2, 1)))
+
+
+@triton.jit
+def finish_tile(
+    scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+    first_pair, first_row, row_offset, num_rows, num_pairs,
+    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
+    STORE: tl.constexpr,
+):  # fmt: skip
+    """Write what a tile says of its rows, and its weights; return what it says of its columns."""
+    pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
+    rows = first_row + tl.arange(0, BLOCK_ROWS)
+    live_rows = rows < num_rows
+    scores = negatives(
+        scores, groups, first_pair, first_row, row_offset, num_pairs, num_rows,
+        BLOCK_PAIRS, BLOCK_ROWS,
+    )  # fmt: skip
+    by_col = tl.zeros((BLOCK_PAIRS,), dtype=tl.float32)
+    col_place = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32)
+    if EPILOGUE == 0:
+        by_row, by_col = log_sums(scores * factor, bound)
+        tl.store(row_out + rows, by_row, mask=live_rows)
+    elif EPILOGUE == 3:
+        by_row, row_place = tl.max(scores, 0, return_indices=True)
+        by_col, col_place = tl.max(scores, 1, return_indices=True)
+        tl.store(row_out + rows, by_row, mask=live_rows)
+        tl.store(row_more + rows, first_pair + row_place, mask=live_rows)
+        col_place += first_row
+    else:
+        of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
+        of_col = tl.load(col_in + pairs, mask=pairs < num_pairs, other=0.0)
+        if EPILOGUE == 1:
+            weight = weights_of(scores * factor, of_row, of_col, bound)
+        else:
+            row_count, col_count, total = violations_of(scores, of_row, of_col, factor)
+            tl.store(row_out + rows, tl.sum(row_count, 0), mask=live_rows)
+            tl.store(row_more + rows, tl.sum(total, 0), mask=live_rows)
+            by_col = tl.sum(col_count, 1)
+            weight = row_count + col_count
+        if STORE:
+            weights.store([first_pair, first_row], weight.to(weights.dtype))
+    return by_col, col_place
+
+
+@triton.jit
+def join(a, a_place, b, b_place, bound, EPILOGUE: tl.constexpr):
+    """What two tiles say of the same columns."""
+    if EPILOGUE == 0:
+        a = join_log_sums(a, b, bound)
+    elif EPILOGUE == 3:
+        a_place = tl.where(b > a, b_place, a_place)
+        a = tl.maximum(a, b)
+    else:
+        a += b
+    return a, a_place
+
+
 @triton.jit(do_not_specialize=SIZES)
 def product_kernel(
     units, texts, groups, row_in, col_in, scalars, row_out, row_more, col_out, col_more, weights,
     row_offset, num_rows, num_pairs, width,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     DOT: tl.constexpr, PRECISION: tl.constexpr, EPILOGUE: tl.constexpr, STORE: tl.constexpr,
-    LIBRARY: tl.constexpr, GROUP: tl.constexpr,
+    LIBRARY: tl.constexpr, QUARTERS: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """One tile. Outputs by EPILOGUE: rows (tiles of pairs, n), columns (tiles of rows, N).
 
-    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: log2 sum exp2 of the negatives.
+    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives.
     - WEIGHTS: the same scalars, ``row_in`` (n,) and ``col_in`` (N,) log-sum-exps in base 2;
       ``weights`` (N, n): a descriptor.
     - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``row_more``:
       their sum. STORE: ``weights``, too: how many of its two terms an entry violates.
     - MAXIMA: out: the largest negative; ``more``: its pair, its row (of the block).
 
-    LIBRARY: ``units`` holds the cosines (N, n), fp32, that a library multiplied.
+    LIBRARY: ``units`` holds the cosines (N, n), fp32, that a library multiplied. QUARTERS: the tile
+    is finished a quarter after the other, so that no more than its sums fill the registers.
     """
     tiles_p, tiles_r = tl.cdiv(num_pairs, BLOCK_PAIRS), tl.cdiv(num_rows, BLOCK_ROWS)
     in_group = GROUP * tiles_p
@@ -60,62 +124,82 @@ def product_kernel(
     height = tl.minimum(tiles_r - first, GROUP)
     tile_r = first + tl.program_id(0) % in_group % height
     tile_p = tl.program_id(0) % in_group // height
-    pairs = tile_p * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
-    rows = tile_r * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    live_pairs, live_rows = pairs < num_pairs, rows < num_rows
+    first_row = tile_r * BLOCK_ROWS
+    first_pair = tile_p * BLOCK_PAIRS
+    pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
     if LIBRARY:
+        rows = first_row + tl.arange(0, BLOCK_ROWS)
+        inside = (pairs < num_pairs)[:, None] & (rows < num_rows)[None, :]
         place = pairs[:, None].to(tl.int64) * num_rows + rows[None, :]
-        scores = tl.load(units + place, mask=live_pairs[:, None] & live_rows[None, :], other=0.0)
+        scores = tl.load(units + place, mask=inside, other=0.0)
     else:
         scores = product_tile(
-            units, texts, tile_p * BLOCK_PAIRS, tile_r * BLOCK_ROWS, width,
+            units, texts, first_pair, first_row, width,
             BLOCK_PAIRS, BLOCK_ROWS, BLOCK_WIDTH, DOT, PRECISION,
         )  # fmt: skip
-    negative = negative_tile(groups, pairs, rows, row_offset, num_pairs, num_rows)
-    row = tile_p.to(tl.int64) * num_rows + rows
-    col = tile_r.to(tl.int64) * num_pairs + pairs
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
-    if EPILOGUE == 0:
-        by_row, by_col = log_sums(scores * factor, negative, bound)
-        tl.store(row_out + row, by_row, mask=live_rows)
-        tl.store(col_out + col, by_col, mask=live_pairs)
-    elif EPILOGUE == 3:
-        by_row, row_place, by_col, col_place = maxima_of(scores, negative)
-        tl.store(row_out + row, by_row, mask=live_rows)
-        tl.store(row_more + row, tile_p * BLOCK_PAIRS + row_place, mask=live_rows)
-        tl.store(col_out + col, by_col, mask=live_pairs)
-        tl.store(col_more + col, tile_r * BLOCK_ROWS + col_place, mask=live_pairs)
+    row_out += tile_p.to(tl.int64) * num_rows
+    row_more += tile_p.to(tl.int64) * num_rows
+    if QUARTERS:
+        SIDE: tl.constexpr = BLOCK_ROWS // 4
+        left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
+        a, b = left_and_right(left, BLOCK_PAIRS, 2 * SIDE)
+        c, d = left_and_right(right, BLOCK_PAIRS, 2 * SIDE)
+        by_col, place = finish_tile(
+            a, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            first_pair, first_row, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+        )  # fmt: skip
+        more, more_place = finish_tile(
+            b, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            first_pair, first_row + SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+        )  # fmt: skip
+        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
+        more, more_place = finish_tile(
+            c, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            first_pair, first_row + 2 * SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+        )  # fmt: skip
+        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
+        more, more_place = finish_tile(
+            d, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            first_pair, first_row + 3 * SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+        )  # fmt: skip
+        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
     else:
-        of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
-        of_col = tl.load(col_in + pairs, mask=live_pairs, other=0.0)
-        if EPILOGUE == 1:
-            weight = weights_of(scores * factor, negative, of_row, of_col, bound)
-        else:
-            by_row, by_col, total = violations_of(scores, negative, of_row, of_col, factor)
-            tl.store(row_out + row, tl.sum(by_row, 0), mask=live_rows)
-            tl.store(row_more + row, tl.sum(total, 0), mask=live_rows)
-            tl.store(col_out + col, tl.sum(by_col, 1), mask=live_pairs)
-            weight = by_row + by_col
-        if STORE:
-            weights.store([tile_p * BLOCK_PAIRS, tile_r * BLOCK_ROWS], weight.to(weights.dtype))
+        by_col, place = finish_tile(
+            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE,
+        )  # fmt: skip
+    if EPILOGUE != 1:
+        col = tile_r.to(tl.int64) * num_pairs + pairs
+        tl.store(col_out + col, by_col, mask=pairs < num_pairs)
+        if EPILOGUE == 3:
+            tl.store(col_more + col, place, mask=pairs < num_pairs)
 
 
 @triton.jit(do_not_specialize=SIZES)
 def merge_kernel(
-    out, parts, num_parts, count, BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr
+    out, parts, scalars, num_parts, count, BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr
 ):
-    """out = log2(exp2(out) + sum_p exp2(parts[p])), elementwise over (parts, count)."""
+    """out = log2(exp2(out) + sum of ``log_sums`` parts), elementwise over (parts, count)."""
     index = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
     live = index < count
+    bounded = tl.load(scalars + 1) <= UNSHIFTED
     largest = tl.load(out + index, mask=live, other=0.0)
     total = tl.where(largest == float("-inf"), 0.0, 1.0)
+    if bounded:
+        total = tl.exp2(largest)
+        largest = tl.zeros_like(largest)
     for start in range(0, num_parts, BLOCK_ROWS):
         part = start + tl.arange(0, BLOCK_ROWS)
         place = part[:, None].to(tl.int64) * count + index[None, :]
         inside = (part < num_parts)[:, None] & live[None, :]
-        value = tl.load(parts + place, mask=inside, other=float("-inf"))
-        new = tl.maximum(largest, tl.max(value, 0))
-        shift = tl.where(new == float("-inf"), 0.0, new)
-        total = total * tl.exp2(largest - shift) + tl.sum(tl.exp2(value - shift[None, :]), 0)
-        largest = new
+        if bounded:
+            total += tl.sum(tl.load(parts + place, mask=inside, other=0.0), 0)
+        else:
+            value = tl.load(parts + place, mask=inside, other=float("-inf"))
+            new = tl.maximum(largest, tl.max(value, 0))
+            shift = tl.where(new == float("-inf"), 0.0, new)
+            total = total * tl.exp2(largest - shift) + tl.sum(tl.exp2(value - shift[None, :]), 0)
+            largest = new
     tl.store(out + index, largest + tl.log2(total), mask=live)

@@ -13,7 +13,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, product
-from .product import GROUP, MAXIMA, WEIGHTS, product_kernel
+from .product import GROUP, MAXIMA, QUARTERS_FROM, WEIGHTS, product_kernel
 from .scores import FusedScores, Part
 from .tiles import Tile, tile_on
 
@@ -70,17 +70,20 @@ class ProductScores(FusedScores):
             sources = product(facts.units, texts.T, facts.precision), texts
         else:
             sources = _descriptor(facts.units, tile, "pairs"), _descriptor(texts, tile, "rows")
+        quarters = tile.rows >= QUARTERS_FROM
         target: Any = arguments[0]
         if weights is not None:
+            columns = tile.rows // 4 if quarters else tile.rows
             target = TensorDescriptor(
-                weights, list(weights.shape), list(weights.stride()), [tile.pairs, tile.rows]
+                weights, list(weights.shape), list(weights.stride()), [tile.pairs, columns]
             )
         product_kernel[(grid,)](
             *sources, facts.groups, *arguments, target,
             facts.row_offset + low, high - low, facts.num_pairs, facts.padded,
             **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
             PRECISION="tf32x3" if facts.precision == "tf32x3" else "ieee",
-            EPILOGUE=epilogue, STORE=weights is not None, LIBRARY=LIBRARY, GROUP=GROUP,
+            EPILOGUE=epilogue, STORE=weights is not None, LIBRARY=LIBRARY,
+            QUARTERS=quarters, GROUP=GROUP,
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:

@@ -70,8 +70,8 @@ class FusedScores:
         rows = own.clone()
         scalars = facts.scalars(scale * LOG2_E, facts.bound(scale))
         for part in self.parts(LOG_SUMS, scalars, own, columns, pull=False):
-            _merge(rows[part.low : part.high], part.row_out)
-            _merge(columns, part.col_out)
+            _merge(rows[part.low : part.high], part.row_out, scalars)
+            _merge(columns, part.col_out, scalars)
         return rows.div_(LOG2_E), columns.div_(LOG2_E)
 
     def pull_softmax(
@@ -157,11 +157,11 @@ class FusedScores:
             self.grad_unit[self.block.rows] += coefficient.unsqueeze(1) * self.facts.texts
 
 
-def _merge(out: Tensor, parts: Tensor) -> None:
-    """out (count,) = log2(exp2(out) + sum_p exp2(parts[p])), in place."""
+def _merge(out: Tensor, parts: Tensor, scalars: Tensor) -> None:
+    """Join what is known of some rows or columns (count,), log2 sums, with ``log_sums`` parts."""
     tile = tile_on(out.device, "merge")
     merge_kernel[(triton.cdiv(len(out), tile.pairs),)](
-        out, parts, len(parts), len(out), **tile.meta("pairs", "rows")
+        out, parts, scalars, len(parts), len(out), **tile.meta("pairs", "rows")
     )
 
 

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .entries import weights_of
+from .entries import violations_of, weights_of
 from .launch import SIZES
 
 SOFTMAX, MARGIN = 0, 1
@@ -91,13 +91,13 @@ def segment_kernel(
             of_group = tl.load(list_groups + entry, mask=live, other=-1)
             at_other = tl.load(slice_of + other[:, None] * BLOCK_ROWS + columns[None, :])
             scores = (at_owner - at_other) * scale[:, None]
-            negative = live[:, None] & (of_group[:, None] != group[None, :])
+            negative = of_group[:, None] != group[None, :]
+            scores = tl.where(negative, scores, float("-inf"))
             if KIND == 0:
-                weight = weights_of(scores * factor, negative, of_row, of_col, bound)
+                weight = weights_of(scores * factor, of_row, of_col, bound)
             else:
-                by_row = negative & (factor - of_row[None, :] + scores > 0)
-                by_col = negative & (factor - of_col[:, None] + scores > 0)
-                weight = by_row.to(tl.float32) + by_col.to(tl.float32)
-            total += weight * scale[:, None]
+                by_row, by_col, _ = violations_of(scores, of_row, of_col, factor)
+                weight = by_row + by_col
+            total += weight * scale[:, None]  # 0 past the end of a list
         place = parts[:, None].to(tl.int64) * (tl.num_programs(0) * BLOCK_ROWS) + rows[None, :]
         tl.store(out + place, total, mask=inside[:, None])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .entries import UNSHIFTED, log_sums, negative_tile, violations_of
+from .entries import UNSHIFTED, negatives, violations_of
 from .launch import SIZES
 
 
@@ -55,14 +55,17 @@ def walk_kernel(
         scores = gathered_tile(
             slice_of, first, second, inverse, pairs, columns, num_pairs, BLOCK_ROWS
         )
-        negative = negative_tile(groups, pairs, rows, row_offset, num_pairs, num_rows)
+        scores = negatives(
+            scores, groups, step * BLOCK_PAIRS, number * BLOCK_ROWS, row_offset, num_pairs,
+            num_rows, BLOCK_PAIRS, BLOCK_ROWS,
+        )  # fmt: skip
         col = number.to(tl.int64) * num_pairs + pairs
         if EPILOGUE == 0:
-            logits = tl.where(negative, scores * factor, float("-inf"))
+            logits = scores * factor
             if bounded:
                 exps = tl.exp2(logits)
                 total += exps
-                by_col = tl.log2(tl.sum(exps, 1))
+                by_col = tl.sum(exps, 1)
             else:
                 new = tl.maximum(largest, logits)
                 shift = tl.where(new == float("-inf"), 0.0, new)
@@ -73,19 +76,20 @@ def walk_kernel(
                 by_col = col_shift + tl.log2(tl.sum(tl.exp2(logits - col_shift[:, None]), 1))
         elif EPILOGUE == 2:
             of_col = tl.load(col_in + pairs, mask=live_pairs, other=0.0)
-            row_count, col_count, more = violations_of(scores, negative, of_row, of_col, factor)
+            row_count, col_count, more = violations_of(scores, of_row, of_col, factor)
             largest += row_count
             total += more
             by_col = tl.sum(col_count, 1)
         else:
-            scores = tl.where(negative, scores, float("-inf"))
             place = tl.where(scores > largest, pairs[:, None], place)
             largest = tl.maximum(scores, largest)
             by_col, col_place = tl.max(scores, 1, return_indices=True)
             tl.store(col_more + col, number * BLOCK_ROWS + col_place, mask=live_pairs)
         tl.store(col_out + col, by_col, mask=live_pairs)
     row = split.to(tl.int64) * num_rows + rows
-    if EPILOGUE == 0:
+    if EPILOGUE == 0 and bounded:
+        by_row = tl.sum(total, 0)
+    elif EPILOGUE == 0:
         most = tl.max(largest, 0)
         shift = tl.where(most == float("-inf"), 0.0, most)
         by_row = shift + tl.log2(tl.sum(total * tl.exp2(largest - shift[None, :]), 0))
