@@ -19,23 +19,29 @@ LOG2_WEIGHT_SCALE = tl.constexpr(8.0)
 
 
 @triton.jit
-def negatives(
-    scores, groups, first_pair, first_row, row_offset, num_pairs, num_rows,
-    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr,
-):  # fmt: skip
+def row_groups(groups, first_row, row_offset, num_rows, BLOCK_ROWS: tl.constexpr):
+    """Group ids of texts (1, R), and all bits or, past the last, none."""
+    rows = first_row + tl.arange(0, BLOCK_ROWS)
+    of_row = tl.load(groups + row_offset + rows, mask=rows < num_rows, other=0)
+    return of_row[None, :], tl.where(rows < num_rows, -1, 0)[None, :]
+
+
+@triton.jit
+def negatives(scores, of_pair, of_row, bits):
     """The scores (P, R) of negatives: of another group (an own entry is of its own); else -inf.
 
-    Inside the matrix nobody pays for its edge.
+    Every instruction here is paid for N^2 times. Groups differ where any bit does, and a text past
+    the last has no bit to differ in; pairs past the last are added -inf (``outside``) in the
+    multiplication that comes next. ``of_pair`` (P,); others as of ``row_groups``.
     """
+    return tl.where(((of_pair[:, None] ^ of_row) & bits) != 0, scores, float("-inf"))
+
+
+@triton.jit
+def outside(first_pair, num_pairs, BLOCK_PAIRS: tl.constexpr):
+    """-inf for pairs past the last, else 0: (P, 1)."""
     pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
-    rows = first_row + tl.arange(0, BLOCK_ROWS)
-    of_pair = tl.load(groups + pairs, mask=pairs < num_pairs, other=-1)
-    of_row = tl.load(groups + row_offset + rows, mask=rows < num_rows, other=-1)
-    scores = tl.where(of_pair[:, None] != of_row[None, :], scores, float("-inf"))
-    if (first_pair + BLOCK_PAIRS > num_pairs) | (first_row + BLOCK_ROWS > num_rows):
-        inside = (pairs < num_pairs)[:, None] & (rows < num_rows)[None, :]
-        scores = tl.where(inside, scores, float("-inf"))
-    return scores
+    return tl.where(pairs < num_pairs, 0.0, float("-inf"))[:, None]
 
 
 @triton.jit

@@ -11,15 +11,24 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .entries import UNSHIFTED, join_log_sums, log_sums, negatives, violations_of, weights_of
+from .entries import (
+    UNSHIFTED,
+    join_log_sums,
+    log_sums,
+    negatives,
+    outside,
+    row_groups,
+    violations_of,
+    weights_of,
+)
 from .launch import SIZES
 
 LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
 
 # Tiles of texts whose tiles of pairs are made together: what they read stays in L2.
 GROUP = 8
-# Rows of a tile from which on it is finished by quarters.
-QUARTERS_FROM = 256
+# Entries of a tile from which on it is finished by quarters.
+QUARTERS_FROM = 256 * 128
 
 
 @triton.jit
@@ -54,16 +63,17 @@ def finish_tile(
     pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
     rows = first_row + tl.arange(0, BLOCK_ROWS)
     live_rows = rows < num_rows
-    scores = negatives(
-        scores, groups, first_pair, first_row, row_offset, num_pairs, num_rows,
-        BLOCK_PAIRS, BLOCK_ROWS,
-    )  # fmt: skip
+    of_pair = tl.load(groups + pairs, mask=pairs < num_pairs, other=0)
+    of_row, bits = row_groups(groups, first_row, row_offset, num_rows, BLOCK_ROWS)
+    scores = negatives(scores, of_pair, of_row, bits)
+    past = outside(first_pair, num_pairs, BLOCK_PAIRS)
     by_col = tl.zeros((BLOCK_PAIRS,), dtype=tl.float32)
     col_place = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32)
     if EPILOGUE == 0:
-        by_row, by_col = log_sums(scores * factor, bound)
+        by_row, by_col = log_sums(scores * factor + past, bound)
         tl.store(row_out + rows, by_row, mask=live_rows)
     elif EPILOGUE == 3:
+        scores += past
         by_row, row_place = tl.max(scores, 0, return_indices=True)
         by_col, col_place = tl.max(scores, 1, return_indices=True)
         tl.store(row_out + rows, by_row, mask=live_rows)
@@ -75,7 +85,7 @@ def finish_tile(
         if EPILOGUE == 1:
             weight = weights_of(scores * factor, of_row, of_col, bound)
         else:
-            row_count, col_count, total = violations_of(scores, of_row, of_col, factor)
+            row_count, col_count, total = violations_of(scores + past, of_row, of_col, factor)
             tl.store(row_out + rows, tl.sum(row_count, 0), mask=live_rows)
             tl.store(row_more + rows, tl.sum(total, 0), mask=live_rows)
             by_col = tl.sum(col_count, 1)

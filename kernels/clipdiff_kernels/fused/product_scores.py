@@ -70,7 +70,7 @@ class ProductScores(FusedScores):
             sources = product(facts.units, texts.T, facts.precision), texts
         else:
             sources = _descriptor(facts.units, tile, "pairs"), _descriptor(texts, tile, "rows")
-        quarters = tile.rows >= QUARTERS_FROM
+        quarters = tile.pairs * tile.rows >= QUARTERS_FROM
         target: Any = arguments[0]
         if weights is not None:
             columns = tile.rows // 4 if quarters else tile.rows

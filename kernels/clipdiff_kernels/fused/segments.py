@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .entries import violations_of, weights_of
+from .entries import negatives, row_groups, violations_of, weights_of
 from .launch import SIZES
 
 SOFTMAX, MARGIN = 0, 1
@@ -72,7 +72,7 @@ def segment_kernel(
     slice_of = gathered + number.to(tl.int64) * num_images * BLOCK_ROWS
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
     of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
-    group = tl.load(groups + row_offset + rows, mask=live_rows, other=-1)
+    group, bits = row_groups(groups, number * BLOCK_ROWS, row_offset, num_rows, BLOCK_ROWS)
     last = tl.minimum((split + 1) * tiles_per_split, tl.cdiv(num_parts, BLOCK_PAIRS))
     for step in range(split * tiles_per_split, last):
         parts = step * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
@@ -88,11 +88,10 @@ def segment_kernel(
             other = tl.load(others + entry, mask=live, other=0)
             scale = tl.load(inverse + entry, mask=live, other=0.0)
             of_col = tl.load(list_col + entry, mask=live, other=0.0)
-            of_group = tl.load(list_groups + entry, mask=live, other=-1)
+            of_group = tl.load(list_groups + entry, mask=live, other=0)
             at_other = tl.load(slice_of + other[:, None] * BLOCK_ROWS + columns[None, :])
             scores = (at_owner - at_other) * scale[:, None]
-            negative = of_group[:, None] != group[None, :]
-            scores = tl.where(negative, scores, float("-inf"))
+            scores = negatives(scores, of_group, group, bits)
             if KIND == 0:
                 weight = weights_of(scores * factor, of_row, of_col, bound)
             else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .entries import UNSHIFTED, negatives, violations_of
+from .entries import UNSHIFTED, negatives, outside, row_groups, violations_of
 from .launch import SIZES
 
 
@@ -42,6 +42,7 @@ def walk_kernel(
     slice_of = gathered + number.to(tl.int64) * num_images * BLOCK_ROWS
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
     bounded = bound <= UNSHIFTED
+    group, bits = row_groups(groups, number * BLOCK_ROWS, row_offset, num_rows, BLOCK_ROWS)
     of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
     largest = tl.full((BLOCK_PAIRS, BLOCK_ROWS), 0.0, dtype=tl.float32)
     if EPILOGUE == 3 or (EPILOGUE == 0 and not bounded):
@@ -55,13 +56,12 @@ def walk_kernel(
         scores = gathered_tile(
             slice_of, first, second, inverse, pairs, columns, num_pairs, BLOCK_ROWS
         )
-        scores = negatives(
-            scores, groups, step * BLOCK_PAIRS, number * BLOCK_ROWS, row_offset, num_pairs,
-            num_rows, BLOCK_PAIRS, BLOCK_ROWS,
-        )  # fmt: skip
+        of_pair = tl.load(groups + pairs, mask=live_pairs, other=0)
+        scores = negatives(scores, of_pair, group, bits)
+        past = outside(step * BLOCK_PAIRS, num_pairs, BLOCK_PAIRS)
         col = number.to(tl.int64) * num_pairs + pairs
         if EPILOGUE == 0:
-            logits = scores * factor
+            logits = scores * factor + past
             if bounded:
                 exps = tl.exp2(logits)
                 total += exps
@@ -76,11 +76,12 @@ def walk_kernel(
                 by_col = col_shift + tl.log2(tl.sum(tl.exp2(logits - col_shift[:, None]), 1))
         elif EPILOGUE == 2:
             of_col = tl.load(col_in + pairs, mask=live_pairs, other=0.0)
-            row_count, col_count, more = violations_of(scores, of_row, of_col, factor)
+            row_count, col_count, more = violations_of(scores + past, of_row, of_col, factor)
             largest += row_count
             total += more
             by_col = tl.sum(col_count, 1)
         else:
+            scores += past
             place = tl.where(scores > largest, pairs[:, None], place)
             largest = tl.maximum(scores, largest)
             by_col, col_place = tl.max(scores, 1, return_indices=True)
