@@ -1,7 +1,7 @@
 """How Triton kernels are launched: tile shapes, splits over the grid, workspace, fp32 products.
 
 The numbers of ``TILES`` come from the compiler (no spills, shared memory within the limit of every
-architecture of ``compile.py``); ``benchmarks/gpu.py`` sweeps them on a GPU.
+architecture of ``aot``); ``benchmarks/gpu.py`` sweeps them on a GPU.
 """
 
 from __future__ import annotations
