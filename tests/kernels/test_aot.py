@@ -128,6 +128,7 @@ def test_blocks_of_a_multiprocessor() -> None:
         ({"copied_bytes": 2.0 * (128 + 256) * 64 * 2}, "42.7 FLOP for a byte asked of L2"),
         ({"shape": "m64n64k16"}, "products of m64n64k16; m64n128k16 or m64n256k16"),
         ({"instructions": 121}, "121 SASS instructions for 4 tensor-core instructions"),
+        ({"copied_bytes": 0.0}, "0.0 FLOP for a byte asked of L2"),
         ({"stages": 1}, "copies of 1 steps in flight"),
         ({"products": 0}, "no loop holds tensor-core products"),
     ],

@@ -30,10 +30,14 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"unknown architecture {', '.join(sorted(unknown))}; known: {known}")
     if interpreting():
         parser.error("TRITON_INTERPRET=1 is set: the interpreter compiles nothing; unset it")
+    try:
+        others = [each for path in asked.also for each in read_json(path)]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     results = compile_all(configurations, asked.archs or list(TARGETS))
     if asked.json:
         write_json(results, asked.json)
-    results += [each for path in asked.also for each in read_json(path)]
+    results += others
     sys.stdout.write(report(results) + "\n")
     if asked.markdown:
         command = " ".join(["python -m clipdiff_kernels.aot", *arguments])

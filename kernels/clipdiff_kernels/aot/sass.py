@@ -61,8 +61,12 @@ class Step:
 
     @property
     def flop_a_byte(self) -> float:
-        """FLOP of products for a byte asked of L2: P R / (P + R) for tiles of P x R in 16 bits."""
-        return self.flop / max(self.copied_bytes + self.loaded_bytes, 1.0)
+        """FLOP of products for a byte asked of L2: P R / (P + R) for tiles of P x R in 16 bits.
+
+        0 where no load is recognised in the loop: then no bound on it may hold.
+        """
+        asked = self.copied_bytes + self.loaded_bytes
+        return self.flop / asked if asked else 0.0
 
     @property
     def per_logit(self) -> float:
