@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..dispatch import PRECISIONS
-from .launch import available
+from .launch import available, interpreting
 from .rowwise import own_part_kernel, pair_facts_kernel
 from .tiles import tile_on
 
@@ -100,14 +100,15 @@ class Facts:
         return inner
 
     def _launch(self, store: bool) -> Tensor:
-        units = self.new(self.num_pairs if store else 0, self.padded, dtype=self.dtype)
+        dtype = torch.float32 if interpreting() else self.dtype  # it cuts bf16 off, unrounded
+        units = self.new(self.num_pairs if store else 0, self.padded, dtype=dtype)
         tile = tile_on(self.device, "rowwise")
         pair_facts_kernel[(triton.cdiv(self.num_pairs, tile.pairs),)](
             self.texts, self.images, self.pair_index, self.inverse, self.own, self.text_norm, units,
             self.row_offset, self.num_rows, self.num_pairs, self.width, self.padded,
             self.block.eps, self.undirected, **tile.meta("pairs", "width"), STORE=store,
         )  # fmt: skip
-        return units
+        return units.to(self.dtype)
 
 
 def _padded(texts: Tensor, width: int) -> Tensor:

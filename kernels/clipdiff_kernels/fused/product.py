@@ -2,8 +2,8 @@
 
 One kernel makes a tile (pairs, rows) of cosines from the texts and the unit differences, both
 written once in the dtype of the products, and hands it to one of four epilogues. Tensor descriptors
-feed it: bulk copies where the architecture has them, pointers elsewhere. The partial results of a
-tile belong to it alone, so that sums are the same in every run.
+feed it where the architecture copies in bulk (sm_90, sm_100), pointers elsewhere. The partial
+results of a tile belong to it alone, so that sums are the same in every run.
 """
 
 from __future__ import annotations
@@ -28,21 +28,35 @@ LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
 # Tiles of texts whose tiles of pairs are made together: what they read stays in L2.
 GROUP = 8
 # Entries of a tile from which on it is finished by quarters.
-QUARTERS_FROM = 256 * 128
+QUARTERS_FROM = 128 * 128
 
 
 @triton.jit
 def product_tile(
-    units, texts, first_pair, first_row, width,
+    units, texts, first_pair, first_row, num_pairs, num_rows, width,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
-    DOT: tl.constexpr, PRECISION: tl.constexpr,
+    DOT: tl.constexpr, PRECISION: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
-    """Cosines <dhat_k, e_r> (P, R) from descriptors of dhat (N, D) and texts (n, D); 0 outside."""
+    """Cosines <dhat_k, e_r> (P, R) of dhat (N, width) and texts (n, width); 0 outside."""
     scores = tl.zeros((BLOCK_PAIRS, BLOCK_ROWS), dtype=tl.float32)
+    pairs = (first_pair + tl.arange(0, BLOCK_PAIRS))[:, None]
+    rows = (first_row + tl.arange(0, BLOCK_ROWS))[None, :]
     for start in range(0, width, BLOCK_WIDTH):
-        unit = units.load([first_pair, start]).to(DOT)
-        text = texts.load([first_row, start]).to(DOT)
-        scores = tl.dot(unit, text.T, scores, input_precision=PRECISION)
+        if DESCRIPTORS:
+            unit = units.load([first_pair, start])
+            text = texts.load([first_row, start]).T
+        else:
+            dims = start + tl.arange(0, BLOCK_WIDTH)
+            wide = dims < width
+            unit = tl.load(
+                units + pairs.to(tl.int64) * width + dims[None, :],
+                mask=(pairs < num_pairs) & wide[None, :], other=0.0,
+            )  # fmt: skip
+            text = tl.load(
+                texts + rows.to(tl.int64) * width + dims[:, None],
+                mask=(rows < num_rows) & wide[:, None], other=0.0,
+            )  # fmt: skip
+        scores = tl.dot(unit.to(DOT), text.to(DOT), scores, input_precision=PRECISION)
     return scores
 
 
@@ -54,10 +68,10 @@ def left_and_right(tile, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 @triton.jit
 def finish_tile(
-    scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+    scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
     first_pair, first_row, row_offset, num_rows, num_pairs,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
-    STORE: tl.constexpr,
+    STORE: tl.constexpr, DESCRIPTORS: tl.constexpr,
 ):  # fmt: skip
     """Write what a tile says of its rows, and its weights; return what it says of its columns."""
     pairs = first_pair + tl.arange(0, BLOCK_PAIRS)
@@ -90,8 +104,12 @@ def finish_tile(
             tl.store(row_more + rows, tl.sum(total, 0), mask=live_rows)
             by_col = tl.sum(col_count, 1)
             weight = row_count + col_count
-        if STORE:
+        if STORE and DESCRIPTORS:
             weights.store([first_pair, first_row], weight.to(weights.dtype))
+        elif STORE:
+            place = weights + pairs[:, None].to(tl.int64) * stride + rows[None, :]
+            inside = (pairs < num_pairs)[:, None] & live_rows[None, :]
+            tl.store(place, weight, mask=inside)
     return by_col, col_place
 
 
@@ -111,28 +129,30 @@ def join(a, a_place, b, b_place, bound, EPILOGUE: tl.constexpr):
 @triton.jit(do_not_specialize=SIZES)
 def product_kernel(
     units, texts, groups, row_in, col_in, scalars, row_out, row_more, col_out, col_more, weights,
-    row_offset, num_rows, num_pairs, width,
+    row_offset, num_rows, num_pairs, width, stride,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     DOT: tl.constexpr, PRECISION: tl.constexpr, EPILOGUE: tl.constexpr, STORE: tl.constexpr,
-    LIBRARY: tl.constexpr, QUARTERS: tl.constexpr, GROUP: tl.constexpr,
+    DESCRIPTORS: tl.constexpr, LIBRARY: tl.constexpr, QUARTERS: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """One tile. Outputs by EPILOGUE: rows (tiles of pairs, n), columns (tiles of rows, N).
 
     - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives.
     - WEIGHTS: the same scalars, ``row_in`` (n,) and ``col_in`` (N,) log-sum-exps in base 2;
-      ``weights`` (N, n): a descriptor.
+      ``weights`` (N, n).
     - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``row_more``:
       their sum. STORE: ``weights``, too: how many of its two terms an entry violates.
     - MAXIMA: out: the largest negative; ``more``: its pair, its row (of the block).
 
-    LIBRARY: ``units`` holds the cosines (N, n), fp32, that a library multiplied. QUARTERS: the tile
-    is finished a quarter after the other, so that no more than its sums fill the registers.
+    ``units`` (N, width), ``texts`` (n, width) and ``weights`` (N, n) of some ``stride`` are tensor
+    DESCRIPTORS, or else pointers. LIBRARY: ``units`` points at the cosines (N, n), fp32, that a
+    library multiplied. QUARTERS: the tile is finished a quarter after the other, so that no more
+    than its sums fill the registers.
     """
     tiles_p, tiles_r = tl.cdiv(num_pairs, BLOCK_PAIRS), tl.cdiv(num_rows, BLOCK_ROWS)
     in_group = GROUP * tiles_p
-    first = tl.program_id(0) // in_group * GROUP
-    height = tl.minimum(tiles_r - first, GROUP)
-    tile_r = first + tl.program_id(0) % in_group % height
+    group = tl.program_id(0) // in_group * GROUP
+    height = tl.minimum(tiles_r - group, GROUP)
+    tile_r = group + tl.program_id(0) % in_group % height
     tile_p = tl.program_id(0) % in_group // height
     first_row = tile_r * BLOCK_ROWS
     first_pair = tile_p * BLOCK_PAIRS
@@ -144,8 +164,8 @@ def product_kernel(
         scores = tl.load(units + place, mask=inside, other=0.0)
     else:
         scores = product_tile(
-            units, texts, first_pair, first_row, width,
-            BLOCK_PAIRS, BLOCK_ROWS, BLOCK_WIDTH, DOT, PRECISION,
+            units, texts, first_pair, first_row, num_pairs, num_rows, width,
+            BLOCK_PAIRS, BLOCK_ROWS, BLOCK_WIDTH, DOT, PRECISION, DESCRIPTORS,
         )  # fmt: skip
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
     row_out += tile_p.to(tl.int64) * num_rows
@@ -153,32 +173,36 @@ def product_kernel(
     if QUARTERS:
         SIDE: tl.constexpr = BLOCK_ROWS // 4
         left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
-        a, b = left_and_right(left, BLOCK_PAIRS, 2 * SIDE)
-        c, d = left_and_right(right, BLOCK_PAIRS, 2 * SIDE)
+        first, second = left_and_right(left, BLOCK_PAIRS, 2 * SIDE)
+        third, fourth = left_and_right(right, BLOCK_PAIRS, 2 * SIDE)
         by_col, place = finish_tile(
-            a, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
-            first_pair, first_row, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+            first, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
         )  # fmt: skip
         more, more_place = finish_tile(
-            b, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
-            first_pair, first_row + SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
-        )  # fmt: skip
-        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
-        more, more_place = finish_tile(
-            c, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
-            first_pair, first_row + 2 * SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+            second, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row + SIDE, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
         )  # fmt: skip
         by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
         more, more_place = finish_tile(
-            d, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
-            first_pair, first_row + 3 * SIDE, row_offset, num_rows, num_pairs, BLOCK_PAIRS, SIDE, EPILOGUE, STORE,
+            third, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row + 2 * SIDE, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
+        )  # fmt: skip
+        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
+        more, more_place = finish_tile(
+            fourth, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row + 3 * SIDE, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
         )  # fmt: skip
         by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
     else:
         by_col, place = finish_tile(
-            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights,
+            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
             first_pair, first_row, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE,
+            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
         )  # fmt: skip
     if EPILOGUE != 1:
         col = tile_r.to(tl.int64) * num_pairs + pairs

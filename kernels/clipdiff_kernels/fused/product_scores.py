@@ -15,7 +15,7 @@ from .facts import ALIGNED
 from .launch import chunks, dot_dtype, product
 from .product import GROUP, MAXIMA, QUARTERS_FROM, WEIGHTS, product_kernel
 from .scores import FusedScores, Part
-from .tiles import Tile, tile_on
+from .tiles import copies_in_bulk, tile_on
 
 LIBRARY = False
 """Whether the texts are multiplied with the differences by the library, and the kernel is given the
@@ -29,8 +29,9 @@ class ProductScores(FusedScores):
         super().__init__(
             block, precision, undirected=1 / block.eps, store=True, image_grad=image_grad
         )
-        bits = {"tf32x3": "x3", "fp32": "32"}.get(precision, "16")
-        self.tile = tile_on(self.facts.device, f"product{bits}")
+        use = {"tf32x3": "productx3", "fp32": "product32"}.get(precision, "product16")
+        self.tile = tile_on(self.facts.device, "library" if LIBRARY else use)
+        self.descriptors = copies_in_bulk(self.facts.device)
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
@@ -65,25 +66,26 @@ class ProductScores(FusedScores):
     ) -> None:  # fmt: skip
         facts, tile = self.facts, self.tile
         texts = facts.texts[low:high]
-        sources: tuple[Any, Any] = (facts.units, texts)
-        if LIBRARY:
-            sources = product(facts.units, texts.T, facts.precision), texts
-        else:
-            sources = _descriptor(facts.units, tile, "pairs"), _descriptor(texts, tile, "rows")
         quarters = tile.pairs * tile.rows >= QUARTERS_FROM
-        target: Any = arguments[0]
-        if weights is not None:
-            columns = tile.rows // 4 if quarters else tile.rows
-            target = TensorDescriptor(
-                weights, list(weights.shape), list(weights.stride()), [tile.pairs, columns]
-            )
+        sources: list[Any] = [facts.units, texts, arguments[0] if weights is None else weights]
+        if LIBRARY:
+            sources[0] = product(facts.units, texts.T, facts.precision)
+        if self.descriptors:
+            rows = tile.rows // 4 if quarters else tile.rows
+            blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
+            described = [not LIBRARY, not LIBRARY, weights is not None]
+            sources = [
+                _descriptor(*each) if wanted else each[0]
+                for wanted, *each in zip(described, sources, blocks, strict=True)
+            ]
         product_kernel[(grid,)](
-            *sources, facts.groups, *arguments, target,
+            *sources[:2], facts.groups, *arguments, sources[2],
             facts.row_offset + low, high - low, facts.num_pairs, facts.padded,
+            0 if weights is None else weights.stride(0),
             **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
             PRECISION="tf32x3" if facts.precision == "tf32x3" else "ieee",
-            EPILOGUE=epilogue, STORE=weights is not None, LIBRARY=LIBRARY,
-            QUARTERS=quarters, GROUP=GROUP,
+            EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
+            LIBRARY=LIBRARY, QUARTERS=quarters, GROUP=GROUP,
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:
@@ -95,7 +97,6 @@ class ProductScores(FusedScores):
         return product(weights.T, facts.units, facts.precision)
 
 
-def _descriptor(matrix: Tensor, tile: Tile, side: str) -> TensorDescriptor:
-    """Of (rows, padded), read in tiles of ``side`` x width."""
-    block = [getattr(tile, side), tile.width]
-    return TensorDescriptor(matrix, list(matrix.shape), list(matrix.stride()), block)
+def _descriptor(matrix: Tensor, block: tuple[int, int]) -> TensorDescriptor:
+    """Of a matrix that is read or written in blocks."""
+    return TensorDescriptor(matrix, list(matrix.shape), list(matrix.stride()), list(block))

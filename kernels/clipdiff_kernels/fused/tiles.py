@@ -36,28 +36,30 @@ class Tile:
 
 
 # "product": texts times differences ("32": fp32, IEEE; "x3": three products on tensor cores);
+# "library": what is left of that where a library multiplies;
 # "walk": texts against all pairs, gathered; "segment": images against the pairs they are in;
 # "rowwise": along the width of each pair; "merge": partials of many texts or pairs.
 TILES = {
     "product16": Tile(pairs=256, rows=128, width=64, num_warps=8, num_stages=3),
     "product32": Tile(pairs=64, rows=64, width=32, num_warps=8, num_stages=2),
-    "productx3": Tile(pairs=64, rows=64, width=32, num_warps=4, num_stages=2),
+    "productx3": Tile(pairs=128, rows=64, width=32, num_warps=8, num_stages=2),
+    "library": Tile(pairs=64, rows=64, width=64, num_warps=4, num_stages=1),
     "walk": Tile(pairs=256, rows=32, width=0, num_warps=32, num_stages=1),
     "segment": Tile(pairs=256, rows=32, width=0, num_warps=32, num_stages=1),
     "rowwise": Tile(pairs=16, rows=0, width=64, num_warps=4, num_stages=2),
     "merge": Tile(pairs=128, rows=8, width=0, num_warps=4, num_stages=2),
 }
-# Where those above do not fit: smaller ones, for architectures without bulk copies (sm_80), whose
-# sums of products leave tensor memory through registers (sm_100), or with 64 KiB of shared memory.
+# Where those above do not fit: smaller ones, without bulk copies (sm_80), or with 64 KiB of shared
+# memory.
 OF_ARCHITECTURE = {
     "sm_80": {"product16": Tile(128, 128, 32, 8, 3)},
-    "sm_100": {"product16": Tile(128, 128, 64, 8, 3)},
     "gfx942": {
         "product16": Tile(128, 128, 32, 8, 2),
         "walk": Tile(64, 32, 0, 16, 1),
         "segment": Tile(64, 32, 0, 16, 1),
     },
 }
+BULK_COPIES = ("sm_90", "sm_100")
 CHOSEN: dict[str, Tile] = {}
 """Tiles that a sweep puts in the place of all others."""
 
@@ -73,6 +75,11 @@ def tile(use: str, architecture: str, gpu: str = "") -> Tile:
 def tile_on(device: torch.device, use: str) -> Tile:
     """The tile of a kernel on the device that it will run on."""
     return tile(use, *_names(device))
+
+
+def copies_in_bulk(device: torch.device) -> bool:
+    """Whether the architecture of a device has copies by tensor descriptor."""
+    return _names(device)[0] in BULK_COPIES
 
 
 @cache
