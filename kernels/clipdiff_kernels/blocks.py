@@ -1,7 +1,7 @@
 """A block of texts against all differences, and what blocks tell each other.
 
-Every loss is that of a block: n texts, rows ``row_offset`` to ``row_offset + n`` of all N. The whole
-batch is the block with ``row_offset`` 0 and nobody to tell anything.
+Every loss is that of a block: n texts, rows ``row_offset`` to ``row_offset + n`` of all N. The
+whole batch is the block with ``row_offset`` 0 and nobody to tell anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which backend computes an op, and in what its products are made: arguments, a variable, a table."""
+"""Which backend computes an op, and in what precision: arguments, a variable, a table."""
 
 from __future__ import annotations
 

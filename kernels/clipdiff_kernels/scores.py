@@ -25,7 +25,7 @@ class Violations(NamedTuple):
 
 
 class Maxima(NamedTuple):
-    """Largest negative of each row and column of a block (-inf: none), and the first place of it."""
+    """Largest negative of each row and column of a block (-inf: none), and its first place."""
 
     row_max: Tensor  # (n,)
     row_pair: Tensor  # (n,) int64, columns
@@ -62,7 +62,8 @@ class Scores(Protocol):
         """``text`` (n, D) less count_r dhat_r, (n,), in place."""
 
     def pull_hardest(self, maxima: Maxima, by_row: Tensor, by_column: Tensor) -> Tensor:
-        """sum over violated maxima of dhat, less their own: (n, D); 0 or 1 by_row (n,), by_column (N,)."""
+        """Sum of dhat over the violated maxima, less their own, (n, D): by_row (n,), by_column (N,)
+        are 1 where the maximum violates the margin, else 0."""
 
     def images_gradient(self) -> Tensor | None:
         """What the pulls since the start are to the images (M, D), or None if not asked for."""

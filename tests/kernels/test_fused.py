@@ -74,7 +74,15 @@ def relative(got, wanted, floor=1e-6):
 
 
 def check(
-    op, batch, dtype, *, slack=1.0, gather=False, needs=(True, True), precision=None, keep=None,
+    op,
+    batch,
+    dtype,
+    *,
+    slack=1.0,
+    gather=False,
+    needs=(True, True),
+    precision=None,
+    keep=None,
     **settings,
 ):
     """Within 1e-5 in fp32; in 16 bits within 2e-3 (loss) and 1e-2 (gradients, by norm)."""

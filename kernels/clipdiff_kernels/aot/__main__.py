@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..launch import interpreting
+from ..fused.launch import interpreting
 from .bounds import broken
 from .compiled import TARGETS, compile_all
 from .configurations import configurations

@@ -1,7 +1,7 @@
 """Every kernel as the losses launch it, and the losses as launches: what is compiled and predicted.
 
-``GROUPS`` is on throughout (its code contains the other), fp16 stands for bf16 where only the
-element type of a load differs, and both exponent branches are in every kernel.
+fp16 stands for bf16, where only the element type differs; both exponent branches are in every
+kernel that has exponents. Times are those of a whole batch, text gradient included.
 """
 
 from __future__ import annotations
@@ -12,153 +12,253 @@ from typing import Any
 
 import triton.language as tl
 
-from ..contrastive.fused import MERGE_BLOCK, contrastive_fwd_kernel, merge_kernel
-from ..hinge.fused import hinge_all_kernel
-from ..hinge.fused_hardest import hinge_hardest_kernel
-from ..launch import PROGRAMS, Tile, tile
-from ..squared.fused import squared_kernel
-from ..tiles import add_scaled_differences_kernel, pair_facts_kernel
-from ..weights import (
-    SOFTMAX,
+from ..fused import launch, tiles
+from ..fused.product import (
+    GROUP,
+    LOG_SUMS,
+    MAXIMA,
+    QUARTERS_FROM,
     VIOLATIONS,
-    segment_kernel,
-    weighted_differences_kernel,
-    weights_kernel,
+    WEIGHTS,
+    merge_kernel,
+    product_kernel,
 )
+from ..fused.rowwise import own_part_kernel, pair_facts_kernel, squared_kernel
+from ..fused.segments import MARGIN, SOFTMAX, segment_kernel
+from ..fused.tiles import Tile, tile
+from ..fused.walk import walk_kernel
 from .spec import Configuration, Loss, Part, Problem, Work
 
-INTEGERS = {
-    "stride", "start_row", "stop_row", "start_pair", "stop_pair", "num_rows", "num_pairs",
-    "num_images", "num_parts", "count", "width", "tiles_per_split", "steps_per_split",
-}  # fmt: skip
-# Sizes that are multiples of 16 wherever speed matters (a width, whole blocks of rows).
-ALIGNED = {"width", "stride", "num_rows"}
-FLOATS = {"eps", "undirected", "margin"}
-INDICES = {"pair_index", "group_ids", "order", "offsets", "row_arg", "col_arg"}
+INTEGERS = {*launch.SIZES, "width", "padded", "stride"}
+# Sizes that are multiples of 16 wherever speed matters.
+ALIGNED = {"width", "padded", "stride"}
+FLOATS = {"eps", "undirected"}
+INT32 = {"groups", "first", "second", "owners", "starts", "stops", "others", "list_groups"}
 DOT = {"bf16": tl.bfloat16, "fp32": tl.float32}
-# Text rows for which the weights are made at a time at N = 65,536 (32 MiB of them).
-ROWS_A_CHUNK = 256
+EPILOGUES = {"log_sums": LOG_SUMS, "weights": WEIGHTS, "violations": VIOLATIONS, "maxima": MAXIMA}
+TENSOR_CORE_PRODUCTS = {"bf16": 1, "tf32x3": 3, "fp32": 0}
 
 
 def configurations(arch: str) -> Iterator[Configuration]:
     """Every kernel in every dtype and branch that changes its code, with the tile of ``arch``."""
-    small = arch in ("sm_100", "gfx942")
-    for dtype, bits in (("bf16", 16), ("fp32", 32)):
-        yield from _softmax(dtype, tile(f"dot{bits}", small=small), gather=False)
-        yield from _hinge(dtype, tile(f"hinge{bits}", small=small), gather=False)
-        yield _product(dtype, tile(f"product{bits}", small=small))
-        yield from _rowwise(dtype)
-    yield from _softmax("bf16", tile("gather"), gather=True)
-    yield from _hinge("bf16", tile("gather"), gather=True)
-    merge = Tile(rows=0, pairs=0, width=0, num_warps=4, num_stages=3)
-    yield _configuration(merge_kernel, "fp32", merge, {"BLOCK": MERGE_BLOCK})
+    for epilogue in EPILOGUES:
+        for precision in TENSOR_CORE_PRODUCTS:
+            yield _product(epilogue, precision, arch)
+        yield _product(epilogue, "bf16", arch, library=True)
+        if epilogue != "weights":
+            yield _walk(epilogue, tile("walk", arch))
+    for kind in (SOFTMAX, MARGIN):
+        yield _segment(kind, tile("segment", arch))
+    for dtype in ("bf16", "fp32"):
+        yield from _rowwise(dtype, tile("rowwise", arch))
+    yield _configuration("merge", merge_kernel, tile("merge", arch), ("pairs", "rows"))
 
 
-def _walk(dtype: str, *, gather: bool) -> dict[str, Any]:
-    return {"DOT": DOT[dtype], "PRECISION": "ieee", "GATHER": gather, "GROUPS": True}
+def _product(epilogue: str, precision: str, arch: str, *, library: bool = False) -> Configuration:
+    """A tile counts as a program."""
+    use = {"bf16": "product16", "fp32": "product32"}.get(precision, "productx3")
+    block = tile("library" if library else use, arch)
+    dtype = "bf16" if precision == "bf16" else "fp32"
+    described = arch in tiles.BULK_COPIES
+    store = epilogue in ("weights", "violations")
+    quarters = block.pairs * block.rows >= QUARTERS_FROM
+    columns = block.rows // 4 if quarters else block.rows
+    typed = {"units": f"*{dtype}", "texts": f"*{dtype}", "weights": f"*{dtype}"}
+    if described:
+        shapes = {
+            "units": (block.pairs, block.width), "texts": (block.rows, block.width),
+            "weights": (block.pairs, columns),
+        }  # fmt: skip
+        typed = {n: f"tensordesc<{dtype}[{a},{b}]>" for n, (a, b) in shapes.items()}
+    if library:
+        typed |= {"units": "*fp32", "texts": f"*{dtype}"}
+    if not store:
+        typed["weights"] = "*fp32"
+    if epilogue == "maxima":
+        typed |= {"row_more": "*i32", "col_more": "*i32"}
+    constexprs = {
+        "DOT": DOT[dtype], "PRECISION": "tf32x3" if precision == "tf32x3" else "ieee",
+        "EPILOGUE": EPILOGUES[epilogue], "STORE": store, "DESCRIPTORS": described,
+        "LIBRARY": library, "QUARTERS": quarters, "GROUP": GROUP,
+    }  # fmt: skip
+    flop = 2.0 * block.pairs * block.rows * block.width * TENSOR_CORE_PRODUCTS[precision]
+    name = f"product {epilogue} {'library' if library else precision}"
+    return _configuration(
+        name, product_kernel, block, ("pairs", "rows", "width"), constexprs, typed,
+        use="dense" if precision == "bf16" and not library else "other",
+        flop=0.0 if library else flop,
+        logits=float(block.pairs * block.rows) if library else 0.0,
+        exps=1.0 if library and epilogue in ("log_sums", "weights") else 0.0,
+        work=_tiles_of(block, epilogue, library) if precision == "bf16" else None,
+    )  # fmt: skip
 
 
-def _softmax(dtype: str, block: Tile, *, gather: bool) -> Iterator[Configuration]:
-    """The contrastive forward, and the weights of both kinds (one tile)."""
-    walk, work = _walk(dtype, gather=gather), None if gather else _score_tiles(block)
-    yield _configuration(contrastive_fwd_kernel, dtype, block, walk, work=work)
-    for kind in (SOFTMAX, VIOLATIONS):
-        if gather:
-            yield _configuration(segment_kernel, dtype, tile("segment"), walk | {"KIND": kind})
-        else:
-            yield _configuration(
-                weights_kernel, dtype, block, walk | {"KIND": kind}, {"out": dtype}, work
-            )
-
-
-def _hinge(dtype: str, block: Tile, *, gather: bool) -> Iterator[Configuration]:
-    walk = _walk(dtype, gather=gather)
-    store = walk | {"STORE": not gather}
-    yield _configuration(hinge_all_kernel, dtype, block, store, {"weights": dtype})
-    yield _configuration(hinge_hardest_kernel, dtype, block, walk)
-
-
-def _product(dtype: str, block: Tile) -> Configuration:
-    """Weights times differences: a program walks over a share of the pairs."""
-
+def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], Work]:
     def work(batch: Problem) -> Work:
-        launches = ceil(batch.pairs / ROWS_A_CHUNK)
-        tiles = ceil(ROWS_A_CHUNK / block.rows) * ceil(batch.width / block.width)
-        splits = ceil(PROGRAMS / tiles)
-        steps = batch.pairs / block.pairs / splits
-        return Work(launches * tiles * splits, steps, 2 * batch.pairs**2, launches)
-
-    settings = {"DOT": DOT[dtype], "PRECISION": "ieee"}
-    typed = {"weights": dtype}
-    return _configuration(weighted_differences_kernel, dtype, block, settings, typed, work)
-
-
-def _rowwise(dtype: str) -> Iterator[Configuration]:
-    block = tile("rowwise")
-    yield _configuration(pair_facts_kernel, dtype, block)
-    yield _configuration(add_scaled_differences_kernel, dtype, block, typed={"out": dtype})
-    for backward in (False, True):
-        settings = {"NORMALIZE": True, "BACKWARD": backward}
-        yield _configuration(squared_kernel, dtype, block, settings, {"grad": dtype})
-
-
-def _score_tiles(block: Tile) -> Callable[[Problem], Work]:
-    """A tile of scores counts as a program, also where one program walks over several."""
-
-    def work(batch: Problem) -> Work:
-        tiles = ceil(batch.pairs / block.rows) * ceil(batch.pairs / block.pairs)
-        texts = 2 * batch.pairs * batch.width
-        launches = ceil(batch.pairs / ROWS_A_CHUNK)
-        return Work(tiles, ceil(batch.width / block.width), texts, launches)
+        tiles_p, tiles_r = ceil(batch.pairs / block.pairs), ceil(batch.pairs / block.rows)
+        moved = 4.0 * batch.pairs * batch.width  # texts and differences
+        if epilogue != "weights":  # partials, written and read again
+            moved += 8.0 * batch.pairs * (tiles_p + tiles_r)
+        if epilogue in ("weights", "violations"):
+            moved += 2.0 * batch.pairs**2
+        if library:
+            moved += 4.0 * batch.pairs**2
+        bytes_per_row = 2 * batch.pairs if epilogue == "weights" else 4 * (tiles_p + tiles_r)
+        launches = ceil(batch.pairs * bytes_per_row / launch.WORKSPACE_BYTES)
+        steps = 1 if library else ceil(batch.width / block.width)
+        return Work(tiles_p * tiles_r, steps, moved, launches)
 
     return work
 
 
+def _walk(epilogue: str, block: Tile) -> Configuration:
+    def work(batch: Problem) -> Work:
+        slices = ceil(batch.pairs / block.rows)
+        partials = 8.0 * slices * batch.pairs
+        gathered = 4.0 * batch.pairs * batch.images
+        return Work(slices, batch.pairs / block.pairs, partials + gathered)
+
+    typed = {"row_more": "*i32", "col_more": "*i32"} if epilogue == "maxima" else {}
+    return _configuration(
+        f"walk {epilogue}", walk_kernel, block, ("pairs", "rows"),
+        {"EPILOGUE": EPILOGUES[epilogue]}, typed,
+        logits=float(block.pairs * block.rows), exps=float(epilogue == "log_sums"),
+        l1_hits=0.95, work=work,
+    )  # fmt: skip
+
+
+def _segment(kind: int, block: Tile) -> Configuration:
+    """Each pair is met twice, by either of its images; lists of a tile end together, nearly."""
+
+    def work(batch: Problem) -> Work:
+        slices = ceil(batch.pairs / block.rows)
+        moved = 4.0 * batch.pairs * batch.images * (1 + _parts_of(batch))
+        return Work(slices, 1.1 * 2 * batch.pairs / block.pairs, moved)
+
+    return _configuration(
+        f"segment {'softmax' if kind == SOFTMAX else 'margin'}", segment_kernel, block,
+        ("pairs", "rows"), {"KIND": kind}, logits=float(block.pairs * block.rows),
+        exps=float(kind == SOFTMAX), l1_hits=0.95, work=work,
+    )  # fmt: skip
+
+
+def _parts_of(_: Problem) -> float:
+    """Lists a segment pass cuts the images' into, of those there are (``segments_of``)."""
+    return 1.25
+
+
+def _rowwise(dtype: str, block: Tile) -> Iterator[Configuration]:
+    sizes = ("pairs", "width")
+    typed = {"texts": f"*{dtype}", "images": f"*{dtype}", "units": f"*{dtype}"}
+    size = 2 if dtype == "bf16" else 4
+
+    def passes(values: int) -> Callable[[Problem], Work]:
+        def work(batch: Problem) -> Work:
+            moved = float(values * size * batch.pairs * batch.width)
+            return Work(ceil(batch.pairs / block.pairs), ceil(batch.width / block.width), moved)
+
+        return work
+
+    yield _configuration(
+        f"pair_facts {dtype}", pair_facts_kernel, block, sizes, {"STORE": True}, typed,
+        work=passes(2),
+    )  # fmt: skip
+    yield _configuration(
+        f"own_part {dtype}", own_part_kernel, block, sizes, {}, typed | {"out": f"*{dtype}"},
+        work=passes(4),
+    )  # fmt: skip
+    for normalize in (False, True):
+        yield _configuration(
+            f"squared {dtype} normalize={int(normalize)}", squared_kernel, block, sizes,
+            {"NORMALIZE": normalize, "STORE": True}, typed, work=passes(3),
+        )  # fmt: skip
+
+
 def _configuration(
+    name: str,
     kernel: Any,
-    dtype: str,
     block: Tile,
+    sizes: tuple[str, ...],
     settings: dict[str, Any] | None = None,
     typed: dict[str, str] | None = None,
-    work: Callable[[Problem], Work] | None = None,
+    **facts: Any,
 ) -> Configuration:
-    """``typed``: the pointers, beside texts and images, that are no fp32 and no index."""
-    meta = block.meta() | (settings or {})
-    constexprs = {name: value for name, value in meta.items() if name in kernel.arg_names}
-    pointers = {"texts": dtype, "images": dtype} | (typed or {})
-    names = ("GATHER", "STORE", "KIND", "NORMALIZE", "BACKWARD")
-    told = " ".join(f"{k.lower()}={int(v)}" for k, v in constexprs.items() if k in names)
-    products = "DOT" in constexprs and dtype != "fp32" and not constexprs.get("GATHER")
+    """``typed``: the arguments that are no fp32 pointer and no integer."""
+    blocks = {k: v for k, v in block.meta(*sizes).items() if k.startswith("BLOCK")}
+    constexprs = blocks | (settings or {})
     return Configuration(
-        name=f"{kernel.__name__} {dtype} {told}".strip(),
+        name=name,
         kernel=kernel,
-        signature={n: _type(n, constexprs, pointers) for n in kernel.arg_names},
+        signature={n: _type(n, constexprs, typed or {}) for n in kernel.arg_names},
         constexprs=constexprs,
         num_warps=block.num_warps,
         num_stages=block.num_stages,
         aligned=frozenset(ALIGNED & set(kernel.arg_names)),
-        flop=2.0 * block.rows * block.pairs * block.width if products else 0.0,
-        logits=block.rows * block.pairs if constexprs.get("GATHER") else 0.0,
-        work=work,
+        **facts,
     )
 
 
-def _type(name: str, constexprs: dict[str, Any], pointers: dict[str, str]) -> str:
+def _type(name: str, constexprs: dict[str, Any], typed: dict[str, str]) -> str:
     if name in constexprs:
         return "constexpr"
+    if name in typed:
+        return typed[name]
     if name in INTEGERS:
         return "i32"
     if name in FLOATS:
         return "fp32"
-    return "*i64" if name in INDICES else "*" + pointers.get(name, "fp32")
+    if name in INT32:
+        return "*i32"
+    return "*i64" if name == "pair_index" else "*fp32"
 
 
-def _contrastive_direct(batch: Problem) -> list[Part]:
-    return [
-        Part("contrastive_fwd_kernel bf16 gather=0"),
-        Part("weights_kernel bf16 gather=0 kind=0"),
-        Part("weighted_differences_kernel bf16"),
-    ]
+def _unit(batch: Problem, units: float = 1.0) -> float:
+    return units * 2.0 * batch.pairs**2 * batch.width
 
 
-LOSSES = (Loss("contrastive, direct", _contrastive_direct),)
+def _dense(
+    first: str, second: str | None, library: bool = False
+) -> Callable[[Problem], list[Part]]:
+    """The passes over all tiles, and the library's product of weights and differences."""
+    passes = [name for name in (first, second) if name]
+
+    def parts(batch: Problem) -> list[Part]:
+        weights = 2.0 * batch.pairs**2
+        launches = ceil(batch.pairs * 2 * batch.pairs / launch.WORKSPACE_BYTES)
+        products = [Part(library_flop=_unit(batch), library_bytes=weights, launches=launches)]
+        if library:
+            logits = 4.0 * batch.pairs**2
+            products += [Part(library_flop=_unit(batch), library_bytes=logits)] * len(passes)
+        return [
+            Part("pair_facts bf16"), *(Part(name) for name in passes), *products,
+            Part("own_part bf16"),
+        ]  # fmt: skip
+
+    return parts
+
+
+def _gathered(first: str, second: str) -> Callable[[Problem], list[Part]]:
+    """G from two halves in each pass, dG from two and the table from two; G is laid out anew."""
+
+    def parts(batch: Problem) -> list[Part]:
+        one = 2.0 * batch.pairs * batch.images * batch.width
+        gathered = 4.0 * batch.pairs * batch.images
+        products = 4 + 3 * _parts_of(batch)
+        return [
+            Part("pair_facts bf16"), Part(first), Part(second), Part("own_part bf16"),
+            Part(library_flop=products * one, library_bytes=16 * gathered, launches=16),
+        ]  # fmt: skip
+
+    return parts
+
+
+LOSSES = (
+    Loss("contrastive, products", _dense("product log_sums bf16", "product weights bf16")),
+    Loss(
+        "contrastive, products by the library",
+        _dense("product log_sums library", "product weights library", library=True),
+    ),
+    Loss("contrastive, gathers", _gathered("walk log_sums", "segment softmax")),
+    Loss("hinge all, products", _dense("product violations bf16", None)),
+    Loss("hinge all, gathers", _gathered("walk violations", "segment margin")),
+)

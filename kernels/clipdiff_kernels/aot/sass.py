@@ -81,7 +81,7 @@ def analyse(sass: str, ptx: str, configuration: Configuration) -> Step:
     span, body = _main_loop(machine)
     virtual_span, virtual_body = _main_loop(virtual)
     steps, virtual_steps = _unrolled(body, virtual_body, configuration, threads)
-    exits = [i for i, each in enumerate(machine) if each.opcode == "EXIT" and not each.maybe]
+    exits = _ends(machine)
     whole = path(machine, 0, exits, lambda each: _product(each) or bool(_STORE.match(each.opcode)))
     outside = [] if span is None else whole
     inside = body if span is not None else []
@@ -143,9 +143,13 @@ def _main_loop(listing: Listing) -> tuple[tuple[int, int] | None, Listing]:
     turns = [(span, body) for span, body in turns if any(map(_read, body))]
     if turns:
         return max(turns, key=lambda t: (_count(t[1], _exp), _count(t[1], _read), len(t[1])))
+    return None, path(listing, 0, _ends(listing), _read)
+
+
+def _ends(listing: Listing) -> list[int]:
+    """Where a program ends: the unconditional exits or, where it has none, the others."""
     ends = [i for i, each in enumerate(listing) if each.opcode in ("EXIT", "ret")]
-    ends = [i for i in ends if not listing[i].maybe]
-    return None, path(listing, 0, ends, _read)
+    return [i for i in ends if not listing[i].maybe] or ends
 
 
 def _unrolled(

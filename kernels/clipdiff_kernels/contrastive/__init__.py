@@ -115,7 +115,9 @@ def contrastive_loss_rows(
             row_offset, handle,
         )  # fmt: skip
     rows = {"row_offset": row_offset, "all_reduce": all_reduce}
-    return (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    return (
+        (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    )
 
 
 def _of_block(

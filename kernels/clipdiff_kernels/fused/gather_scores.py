@@ -48,11 +48,9 @@ class GatherScores(FusedScores):
         for low, high in chunks(facts.num_rows, cost, self.walk.rows):
             sliced = self._slices(low, high)
             here = low, high, sliced, scalars, row_in[low:high], col_in
-            if epilogue == WEIGHTS:
-                outputs = (facts.new(0, 1),) * 4
-            else:
-                outputs = self._walk(epilogue, *here)
-            kind = SOFTMAX if epilogue == WEIGHTS else MARGIN
+            softmax = epilogue == WEIGHTS
+            outputs = (facts.new(0, 1),) * 4 if softmax else self._walk(epilogue, *here)
+            kind = SOFTMAX if softmax else MARGIN
             yield Part(low, high, *outputs, self._segments(kind, *here) if pull else None)
 
     def _slices(self, low: int, high: int) -> Tensor:

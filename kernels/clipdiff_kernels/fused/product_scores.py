@@ -89,7 +89,7 @@ class ProductScores(FusedScores):
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:
-        """Weights times differences (rows, padded); adds weights times texts to the images' part."""
+        """Weights times differences (rows, padded); adds their texts to the images' part."""
         facts = self.facts
         if self.grad_unit is not None:
             texts = facts.texts[low : low + weights.shape[1]]

@@ -87,9 +87,7 @@ class FusedScores:
         for part in self.parts(WEIGHTS, scalars, rows, columns, pull=True):
             here = slice(part.low, part.high)
             assert part.sums is not None, "the pass was asked for them"
-            inner[here] = facts.add_own(
-                grad[here], part.sums, coefficient[here], finish, part.low
-            )
+            inner[here] = facts.add_own(grad[here], part.sums, coefficient[here], finish, part.low)
         self._add_own_images(coefficient * WEIGHT_SCALE)
         self.images_factor = scale * factor / WEIGHT_SCALE
         return grad, inner.sum() * factor

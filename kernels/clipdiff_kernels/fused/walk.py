@@ -16,7 +16,9 @@ from .launch import SIZES
 
 
 @triton.jit
-def gathered_tile(slice_of, first, second, inverse, pairs, columns, num_pairs, STRIDE: tl.constexpr):
+def gathered_tile(
+    slice_of, first, second, inverse, pairs, columns, num_pairs, STRIDE: tl.constexpr
+):
     """Cosines (P, R) as (G[i] - G[j]) / n from a slice (M', R); a slice has no ragged end."""
     live = pairs < num_pairs
     i = tl.load(first + pairs, mask=live, other=0)

@@ -79,4 +79,6 @@ def squared_loss_rows(
             *wanted(image_embeds, text_embeds),
         )  # fmt: skip
     rows = {"row_offset": row_offset, "all_reduce": all_reduce}
-    return (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    return (
+        (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    )

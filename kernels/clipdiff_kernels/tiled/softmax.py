@@ -26,7 +26,9 @@ def log_sums(
     """
     unshifted = is_unshifted(text, scale)
     row_lse = text.new_empty(len(text))
-    column_max = text.new_full((block.num_pairs,), 0.0 if unshifted else torch.finfo(text.dtype).min)
+    column_max = text.new_full(
+        (block.num_pairs,), 0.0 if unshifted else torch.finfo(text.dtype).min
+    )
     column_sum = text.new_zeros(block.num_pairs)
     for low, high in similarity.chunks(len(text)):
         z = similarity.cosines(text[low:high] * scale)
