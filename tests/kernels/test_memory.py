@@ -5,8 +5,8 @@ import weakref
 import pytest
 import torch
 from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
-from clipdiff_kernels.gather import GatherSimilarity
-from clipdiff_kernels.similarity import DirectSimilarity
+from clipdiff_kernels.tiled.gather import GatherSimilarity
+from clipdiff_kernels.tiled.direct import DirectSimilarity
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 

@@ -45,6 +45,11 @@ def dot_dtype(dtype: torch.dtype) -> tl.dtype:
     return tl.float32 if interpreting() and dtype == torch.bfloat16 else TRITON_DTYPE[dtype]
 
 
+def dot_precision(precision: str) -> str:
+    """What a fp32 ``tl.dot`` is asked for; AMD's tensor cores have no tf32x3."""
+    return "tf32x3" if precision == "tf32x3" and torch.version.hip is None else "ieee"
+
+
 def chunks(num_rows: int, bytes_per_row: float, block: int) -> Iterator[tuple[int, int]]:
     """Bounds of the texts whose workspace of ``bytes_per_row`` each fits, in whole blocks."""
     step = max(block, int(WORKSPACE_BYTES / max(1, bytes_per_row)) // block * block)

@@ -12,7 +12,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ..blocks import Block
 from .facts import ALIGNED
-from .launch import chunks, dot_dtype, product
+from .launch import chunks, dot_dtype, dot_precision, product
 from .product import GROUP, MAXIMA, QUARTERS_FROM, WEIGHTS, product_kernel
 from .scores import FusedScores, Part
 from .tiles import copies_in_bulk, tile_on
@@ -83,7 +83,7 @@ class ProductScores(FusedScores):
             facts.row_offset + low, high - low, facts.num_pairs, facts.padded,
             0 if weights is None else weights.stride(0),
             **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
-            PRECISION="tf32x3" if facts.precision == "tf32x3" else "ieee",
+            PRECISION=dot_precision(facts.precision),
             EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
             LIBRARY=LIBRARY, QUARTERS=quarters, GROUP=GROUP,
         )  # fmt: skip
