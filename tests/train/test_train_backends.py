@@ -85,11 +85,5 @@ def test_fused_kernels_train_on_any_number_of_ranks(
         assert f"loss kernels: {backend}, products in {precision} ({reason})" in log
         loss, weights = (1e-5, 1e-4) if precision == "fp32" else (1e-2, 0.03)
         assert curve(output) == pytest.approx(curve(expected), rel=loss)
-        print(
-            ranks,
-            name,
-            (torch.tensor(curve(output)) / torch.tensor(curve(expected)) - 1).abs().max(),
-            (learned(output) - learned(expected)).norm() / learned(expected).norm(),
-        )
         apart = learned(output) - learned(expected)
         assert apart.norm() < weights * learned(expected).norm(), name
