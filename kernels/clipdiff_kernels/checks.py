@@ -10,8 +10,6 @@ import os
 import torch
 from torch import Tensor
 
-from .dispatch import is_reference
-
 DEBUG_VARIABLE = "CLIPDIFF_KERNELS_DEBUG"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NEGATIVES = ("all", "hardest", "reversed")
@@ -54,12 +52,12 @@ def check_embeds(
     _check_rows(pair_index, text_embeds, row_offset)
 
 
-def check_block_backend(op: str, backend: str) -> None:
-    """Any backend but the reference, which keeps whole matrices, computes blocks of rows."""
-    if is_reference(op, backend):
+def check_whole(op: str, pair_index: Tensor, text_embeds: Tensor) -> None:
+    """The reference, which keeps whole matrices, computes the block of all rows and no other."""
+    if len(text_embeds) != len(pair_index):
         raise ValueError(
             f"backend 'reference' cannot compute a block of rows of {op}: it knows whole batches "
-            "only; take another, or give all texts to the op without _rows"
+            f"only, got {len(text_embeds)} of {len(pair_index)} texts; take another, or give all"
         )
 
 

@@ -95,7 +95,7 @@ def contrastive_loss_rows(
             equally often, with equal shapes, in every block.
         group_ids: (N,), of all pairs.
         eps, return_stats: as in ``contrastive_loss``.
-        backend: as there, less "reference".
+        backend: as there; "reference" where this block has all rows.
         precision: as there.
 
     Returns:
@@ -107,7 +107,13 @@ def contrastive_loss_rows(
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
-    checks.check_block_backend("contrastive", backend)
+    if is_reference("contrastive", backend):
+        checks.check_whole("contrastive", pair_index, text_embeds)
+        return contrastive_loss(
+            image_embeds, pair_index, text_embeds, logit_scale,
+            group_ids=group_ids, eps=eps,
+            backend=backend, return_stats=return_stats,
+        )  # fmt: skip
     _check_settings(image_embeds, pair_index, logit_scale, group_ids, eps)
     with Exchange(all_reduce) as handle:
         loss = _of_block(

@@ -89,7 +89,13 @@ def hinge_loss_rows(
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
-    checks.check_block_backend("hinge", backend)
+    if is_reference("hinge", backend):
+        checks.check_whole("hinge", pair_index, text_embeds)
+        return hinge_loss(
+            image_embeds, pair_index, text_embeds,
+            margin=margin, negatives=negatives, group_ids=group_ids,
+            backend=backend, return_stats=return_stats,
+        )  # fmt: skip
     checks.check_hinge(margin, negatives)
     checks.check_group_ids(group_ids, pair_index)
     with Exchange(all_reduce) as handle:

@@ -71,7 +71,13 @@ def squared_loss_rows(
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
-    checks.check_block_backend("squared", backend)
+    if is_reference("squared", backend):
+        checks.check_whole("squared", pair_index, text_embeds)
+        return squared_loss(
+            image_embeds, pair_index, text_embeds,
+            normalize=normalize,
+            backend=backend, return_stats=return_stats,
+        )  # fmt: skip
     with Exchange(all_reduce) as handle:
         loss, *_ = Squared.apply(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
