@@ -5,7 +5,6 @@ autocast (which dtype is multiplied in has been decided at the door), outside of
 stands an ``autograd.Function`` with its gradient, whose own gradient is refused.
 """
 
-import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NoReturn
@@ -16,26 +15,29 @@ from torch import Tensor
 NAMESPACE = __name__.partition(".")[0]
 """Two copies of this package in one process, as a kernel hub may load them, have their own ops."""
 
+LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")
+
 
 def operator(name: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
     """Make a function of annotated arguments the op ``NAMESPACE::name``.
 
     One of its arguments is called ``texts``. ``fake`` makes empty outputs from like arguments.
+    ``torch.library.custom_op`` would do the same, and import the compiler at the first call.
     """
 
     def register(function: Callable[..., Any]) -> Any:
         place = list(function.__annotations__).index("texts")
 
-        @functools.wraps(function)
         def run(*arguments: Any) -> Any:
             device = arguments[place].device
             guard = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
             with guard, torch.no_grad(), torch.autocast(device.type, enabled=False):
                 return function(*arguments)
 
-        op = torch.library.custom_op(f"{NAMESPACE}::{name}", run, mutates_args=())
-        op.register_fake(fake)
-        return op
+        LIBRARY.define(name + torch.library.infer_schema(function, mutates_args=()))
+        LIBRARY.impl(name, run, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=LIBRARY)
+        return getattr(getattr(torch.ops, NAMESPACE), name)
 
     return register
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
+FILES = ("test_fused.py", "test_fused_random.py", "test_rows.py", "test_operators.py")
 
 
 def _run(marker: str) -> None:
-    files = [str(HERE / name) for name in ("test_fused.py", "test_fused_random.py")]
+    files = [str(HERE / name) for name in FILES]
     command = [sys.executable, "-m", "pytest", *files, "-q", "-m", marker]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

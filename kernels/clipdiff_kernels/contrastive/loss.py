@@ -137,8 +137,14 @@ class ContrastiveBackward(torch.autograd.Function):
     """The gradients, which have none."""
 
     @staticmethod
-    def forward(*arguments):
-        return contrastive_backward(*arguments)
+    def forward(
+        grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, eps,
+        backend, precision, row_offset, want_images,
+    ):  # fmt: skip
+        return contrastive_backward(
+            grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, eps,
+            backend, precision, row_offset, want_images,
+        )  # fmt: skip
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -84,7 +84,7 @@ class Facts:
     def add_own(
         self, out: Tensor, sums: Tensor, coefficient: Tensor, scalars: Tensor, first: int = 0
     ) -> Tensor:
-        """out (c, D) = f (g sums + coefficient dhat), ``own_part_kernel``, of texts from ``first`` on.
+        """out (c, D) = f (g sums + coefficient dhat), of the texts from ``first`` on.
 
         Returns:
             <text, g sums + coefficient dhat>, (c,).
