@@ -1,0 +1,31 @@
+"""One process of a part: ``python -m round.process`` and what ``gpu.py`` gives it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import signal
+import sys
+from pathlib import Path
+
+import harness
+import torch
+
+from .record import Record
+
+
+def main(out: str, carried: str, begun: str, part: str, share: str, until: str, mode: str) -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: go when the runner goes
+    which, shares = map(int, share.split("/"))
+    record = Record(
+        Path(out), begun, part, (which, shares), mode == "dry", float(until), Path(carried)
+    )
+    if mode == "real" and not torch.cuda.is_available():
+        sys.exit("torch sees no GPU; without one: gpu.py --dry")
+    if which == 0 and not record.rows(figure="machine"):
+        record.add("machine", **harness.where(), python=sys.version.split()[0])
+    importlib.import_module(f"round.{part}").run(record)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
