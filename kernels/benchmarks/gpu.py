@@ -67,7 +67,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=HERE / "rounds", help="default: %(default)s")
     parser.add_argument("--parts", default=",".join(PARTS), help="default: %(default)s")
     parser.add_argument("--dry", action="store_true", help="tiny, on a CPU, interpreted")
-    parser.add_argument("--seconds", type=float, default=ROUND_SECONDS, help="of the whole round")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=ROUND_SECONDS,
+        help="of the whole round; default: %(default)s",
+    )
     parser.add_argument("--carried", type=Path, default=ROOT / ".carried", help="from carry.py")
     parser.add_argument(
         "--commit", default="", help="what runs, where neither git nor --carried say it"
@@ -119,7 +124,7 @@ class Runner:
     def _process(self, name: str, share: str, until: float, said: TextIO) -> int | str:
         """Run one process to its end or to ``until``; 0, or how it ended."""
         command = [sys.executable, "-m", "round.process", str(self.out), str(self.carried)]
-        command += [self.begun, name, share, str(until), "dry" if self.dry else "real"]
+        command += [self.begun, name, share, "dry" if self.dry else "real"]
         process = subprocess.Popen(
             command, cwd=ROOT, env=self.environment, stderr=said, start_new_session=True
         )

@@ -27,7 +27,7 @@ TABLES = {
     "training": ["run", "device", "seconds", "loss_off", "moved_off", "within"],
     "unavailable": ["piece", "why"],
     "failed": ["part", "piece", "error"],
-    "out of time": ["part", "piece"],
+    "not measured": ["part", "piece"],
     "part": ["part", "seconds"],
 }  # fmt: skip
 
@@ -37,7 +37,7 @@ def write_summary(out: Path) -> None:
     last = [row for row in rows if row["round"] == rows[-1]["round"]]
     text = [f"# Round of {last[-1]['round']}{' (dry: no time means anything)' * _dry(last)}", ""]
     text += [agreement(last), ""]
-    shown = with_ratios(last)
+    shown = with_ratios(last) + not_measured(last)
     for figure, columns in TABLES.items():
         of = [row for row in shown if row["figure"] == figure]
         if of:
@@ -64,6 +64,22 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
         own = {"x_eager": ratio if row["within"] else "refused", "x_floor": f"{floor:.2f}"}
         done.append(row | own | {"launches": launches.get(row["piece"], "")})
     return done
+
+
+def not_measured(rows: Sequence[Row]) -> list[Row]:
+    """Pieces that no process came to before its part's time was up."""
+    begun = {(row["part"], row["piece"]) for row in rows if row["figure"] == "begin"}
+    planned = {
+        (row["part"], piece): None
+        for row in rows
+        if row["figure"] == "planned"
+        for piece in row["pieces"]
+    }
+    return [
+        {"figure": "not measured", "part": part, "piece": piece}
+        for part, piece in planned
+        if (part, piece) not in begun
+    ]
 
 
 def agreement(rows: Sequence[Row]) -> str:

@@ -44,6 +44,18 @@ def using(use: str, tile: Tile) -> Iterator[None]:
         table()[use] = before
 
 
+@contextmanager
+def workspace(size: int) -> Iterator[None]:
+    """``size`` bytes for weights and partial sums instead of the package's own."""
+    module = importlib.import_module(TILES_MODULE)
+    before = module.WORKSPACE_BYTES
+    module.WORKSPACE_BYTES = size
+    try:
+        yield
+    finally:
+        module.WORKSPACE_BYTES = before
+
+
 def timed_by(use: str) -> tuple[str, str] | None:
     """The op and backend that a use is timed by; None: none of these reaches it in bf16."""
     if use.endswith("32"):

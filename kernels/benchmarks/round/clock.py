@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 Step = Callable[[], object]
@@ -55,7 +56,8 @@ def launched(step: Step) -> dict[str, Any]:
         if gpu:
             torch.cuda.synchronize()
     spent = "self_device_time_total" if gpu else "self_cpu_time_total"
-    events = [e for e in profiler.key_averages() if getattr(e, spent) > 0]
+    on = DeviceType.CUDA if gpu else DeviceType.CPU
+    events = [e for e in profiler.key_averages() if e.device_type == on and getattr(e, spent) > 0]
     events.sort(key=lambda e: -getattr(e, spent))
     kernels = [[e.key[:90], getattr(e, spent) / 1e3 / PROFILED, e.count / PROFILED] for e in events]
     return {"launches": sum(calls for *_, calls in kernels), "kernels": kernels[:16]}

@@ -12,7 +12,7 @@ from .candidates import Tile, candidates, named, timed_by, using
 from .record import Record
 
 SECONDS = 20
-SIZE, DRY_SIZE = harness.Size(1500, 300, 768), harness.Size(20, 6, 24)
+SIZE, DRY_SIZE = harness.Size(2048, 1000, 768), harness.Size(20, 6, 24)
 
 
 def run(record: Record) -> None:

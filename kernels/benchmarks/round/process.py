@@ -14,12 +14,10 @@ import torch
 from .record import Record
 
 
-def main(out: str, carried: str, begun: str, part: str, share: str, until: str, mode: str) -> None:
+def main(out: str, carried: str, begun: str, part: str, share: str, mode: str) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: go when the runner goes
     which, shares = map(int, share.split("/"))
-    record = Record(
-        Path(out), begun, part, (which, shares), mode == "dry", float(until), Path(carried)
-    )
+    record = Record(Path(out), begun, part, (which, shares), mode == "dry", Path(carried))
     if mode == "real" and not torch.cuda.is_available():
         sys.exit("torch sees no GPU; without one: gpu.py --dry")
     if which == 0 and not record.rows(figure="machine"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DEVICE_LOST = 3  # exit status: nothing works on this CUDA context any more
 class Record:
     """One part of one round, or the ``share`` (which, of how many) of it that a process takes.
 
-    ``until`` is a time of ``time.time``; ``carried`` the folder that ``carry.py`` made.
+    ``carried`` is the folder that ``carry.py`` made.
     """
 
     out: Path
@@ -29,7 +29,6 @@ class Record:
     part: str
     share: tuple[int, int]
     dry: bool
-    until: float
     carried: Path
 
     def add(self, figure: str, **values: Any) -> None:
@@ -63,13 +62,10 @@ class Record:
         """
         begun = {row["piece"] for row in self.rows(self.part, "begin")}
         which, shares = self.share
-        for name in list(pieces)[which::shares]:
-            if name in begun:
-                continue
-            if time.time() > self.until:
-                self.add("out of time", piece=name)
-                continue
-            self.add("begin", piece=name)
+        planned = [name for name in list(pieces)[which::shares] if name not in begun]
+        self.add("planned", pieces=planned)
+        for name in planned:
+            self.add("begin", piece=name, pid=os.getpid())
             signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends a process that hangs in C, too
             signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
@@ -81,12 +77,10 @@ class Record:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def red(self, op: str, backend: str) -> bool:
+    def red(self, op: str, backend: str, precision: str) -> bool:
         """Whether the part ``ops`` found this op to disagree with its reference."""
-        return any(
-            row["op"] == op and row["backend"] == backend and not row["within"]
-            for row in self.rows("ops", "agreement")
-        )
+        case = {"op": op, "backend": backend, "precision": precision, "within": False}
+        return any(case.items() <= row.items() for row in self.rows("ops", "agreement"))
 
 
 def _check_device() -> None:

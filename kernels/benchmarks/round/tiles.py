@@ -12,12 +12,13 @@ import harness
 import providers
 import torch
 
-from .candidates import Tile, candidates, gpu_name, named, table, timed_by, using
+from .candidates import Tile, candidates, gpu_name, named, table, timed_by, using, workspace
 from .clock import median_ms
 from .record import Record
 
 SECONDS = 15
 SIZE, DRY_SIZE = harness.Size(32768, 1000, 768), harness.Size(20, 6, 24)
+WORKSPACES, DRY_WORKSPACES = (8, 16, 32, 64, 128), (1,)  # MiB
 NOISE = 0.99  # of the time in use: a smaller gain is none
 
 
@@ -27,20 +28,20 @@ def run(record: Record) -> None:
     for use in table():
         if timed_by(use) is None:
             record.add("not swept", use=use)
-    record.each(
-        {
-            f"time {named(use, tile)}": partial(measure, record, use, tile)
-            for use, tile in candidates(record)
-            if named(use, tile) in right
-        },
-        SECONDS,
-    )
+    pieces = {
+        f"time {named(use, tile)}": partial(measure, record, use, tile)
+        for use, tile in candidates(record)
+        if named(use, tile) in right
+    }
+    for backend in providers.FUSED["contrastive"]:
+        for mib in DRY_WORKSPACES if record.dry else WORKSPACES:
+            pieces[f"workspace {backend} {mib} MiB"] = partial(in_workspace, record, backend, mib)
+    record.each(pieces, SECONDS)
 
 
 def measure(record: Record, use: str, tile: Tile) -> None:
     """Time a candidate beside the tile in use, in turns, and keep the better one on disk."""
-    before = step_ms(record, use, table()[use])
-    now = step_ms(record, use, tile)
+    before, now = with_tile(record, use, table()[use]), with_tile(record, use, tile)
     best = min([row["ms"] for row in record.rows("tiles", "tile") if row["use"] == use] + [before])
     better = now < NOISE * best
     record.add("tile", use=use, tile=named(use, tile), ms=now, in_use_ms=before, best=better)
@@ -48,15 +49,26 @@ def measure(record: Record, use: str, tile: Tile) -> None:
         keep(record.out / "tiles.json", use, tile)
 
 
-def step_ms(record: Record, use: str, tile: Tile) -> float:
+def in_workspace(record: Record, backend: str, mib: int) -> None:
+    """Time the contrastive loss with another workspace."""
+    with workspace(mib * 2**20):
+        record.add(
+            "workspace", backend=backend, mib=mib, ms=step_ms(record, "contrastive", backend)
+        )
+
+
+def with_tile(record: Record, use: str, tile: Tile) -> float:
+    with using(use, tile):
+        return step_ms(record, *timed_by(use))
+
+
+def step_ms(record: Record, op: str, backend: str) -> float:
     """Median of a loss with its text gradient."""
-    op, backend = timed_by(use)
     images, pairs, texts = harness.make_batch(DRY_SIZE if record.dry else SIZE, torch.bfloat16)
     leaf = texts.detach().requires_grad_()
     loss = providers.ours(op, backend)
     few = {"least": 1, "most": 1} if record.dry else {"seconds": 0.1}
-    with using(use, tile):
-        return median_ms(lambda: loss(images, pairs, leaf).backward(), **few)
+    return median_ms(lambda: loss(images, pairs, leaf).backward(), **few)
 
 
 def keep(path: Path, use: str, tile: Tile) -> None:
