@@ -16,7 +16,7 @@ from .text_tower import Shape, TextTower
 
 SECONDS = 60
 MICRO_BATCH, DRY_MICRO_BATCH = 512, 8
-BATCHES, DRY_BATCHES = (512, 4096, 32768), (8, 16)
+BATCHES, DRY_BATCHES = (512, 4096, 32768), (8, 15)
 DRY_SHAPE = Shape(width=16, layers=1, heads=2, context=5, vocabulary=50)
 LOSSES = ("auto", "eager")
 LARGEST_EAGER = 4096  # pairs: a step of more takes seconds

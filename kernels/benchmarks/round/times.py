@@ -15,9 +15,9 @@ from .record import Record
 
 SECONDS = 45
 DTYPE = torch.bfloat16
-PAIRS, DRY_PAIRS = (32768, 65536, 4096), (40,)
+PAIRS, DRY_PAIRS = (32768, 65536, 4096), (17,)
 WIDTH, IMAGES = 768, 1000
-DRY_WIDTH, DRY_IMAGES = 32, 12
+DRY_WIDTH, DRY_IMAGES = 16, 6
 PROVIDERS = {
     "contrastive": [
         "eager", "triton", "triton-gather", "eager-compiled", "open_clip", "memeff", "inf-cl",
@@ -26,7 +26,7 @@ PROVIDERS = {
     "squared": ["eager", "triton", "eager-compiled"],
 }  # fmt: skip
 ROOFLINE = "clipdiff_kernels.aot.roofline"
-FEW_ROUNDS = {"least": 1, "most": 2}  # dry
+DRY_ROUNDS = {"least": 1, "most": 1}
 
 
 def run(record: Record) -> None:
@@ -66,7 +66,7 @@ def measure(record: Record, op: str, size: harness.Size, name: str) -> None:
     within = (
         loss_error <= loss_limit and grad_error <= grad_limit and not record.red(op, name, "bf16")
     )
-    few = FEW_ROUNDS if record.dry else {"seconds": 0.25}
+    few = DRY_ROUNDS if record.dry else {"seconds": 0.25}
     images, pairs, texts = harness.make_batch(size, DTYPE)
     leaf = texts.detach().requires_grad_()
 
