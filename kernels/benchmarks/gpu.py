@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from lines import FAILURES, ROWS, append_row, note_failure, read_rows
+from lines import FAILURES, NO_DEVICE, ROWS, append_row, note_failure, read_rows
 from summary import write_summary
 
 HERE = Path(__file__).resolve().parent
@@ -67,6 +67,9 @@ def main() -> int:
         ]
     with ThreadPoolExecutor(len(lanes)) as pool:
         list(pool.map(lambda lane: [runner.run(name) for name in lane], lanes))
+    sys.stdout.write(f"{chosen.out / 'round.md'} shows what was found\n")
+    if runner.failed:
+        sys.stdout.write(f"{chosen.out / FAILURES} tells what failed\n")
     return 1 if runner.failed else 0
 
 
@@ -125,15 +128,18 @@ class Runner:
                 status = self._process(name, share, until, said)
                 if status == 0:
                     return
+                if status == NO_DEVICE:
+                    raise SystemExit("gpu.py: torch sees no GPU here; without one: gpu.py --dry")
                 said.seek(0)
-                title = f"{self.begun} {name} {share}: {status}"
+                ended = f"ended with {status}" if isinstance(status, int) else status
+                title = f"{self.begun} {name} {share}: {ended}"
                 last = self._begun(name)[-1:]
                 note_failure(self.out, f"{title}, while at {last}", said.read())
             if time.time() > until or self._begun(name) == begun:
                 return
 
     def _process(self, name: str, share: str, until: float, said: TextIO) -> int | str:
-        """Run one process to its end or to ``until``; 0, or how it ended."""
+        """Run one process to its end or to ``until``; its status, or why there is none."""
         command = [sys.executable, "-m", "round.process", str(self.out), str(self.carried)]
         command += [self.begun, name, share, "dry" if self.dry else "real"]
         process = subprocess.Popen(
@@ -147,7 +153,7 @@ class Runner:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        return f"ended with {status}" if isinstance(status, int) and status else status
+        return status
 
     @property
     def failed(self) -> bool:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+NO_DEVICE = 4  # exit status of a process that finds no GPU
 ROWS, FAILURES = "round.jsonl", "failures.md"
 
 

@@ -102,9 +102,13 @@ def agreement(rows: Sequence[Row]) -> str:
 def table(columns: Sequence[str], rows: Sequence[Row]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row in rows:
-        cells = [str(row.get(name, "")).replace("|", "\\|").replace("\n", " ") for name in columns]
+        cells = [_cell(row.get(name)).replace("|", "\\|").replace("\n", " ") for name in columns]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _dry(rows: Sequence[Row]) -> bool:

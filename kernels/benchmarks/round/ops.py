@@ -48,8 +48,9 @@ def agree(
 ) -> None:
     """Compare loss and gradients (of the images too where the backend has them) with float64."""
     op, settings = VARIANTS[variant]
-    row = {"op": op, "variant": variant, "backend": backend, "inputs": inputs}
     products = precision or inputs
+    piece = f"{variant}, {backend}, {inputs}, {products}"
+    row = {"piece": piece, "op": op, "variant": variant, "backend": backend, "inputs": inputs}
     row |= {"precision": products, "size": str(size)}
     batch = harness.make_batch(size, INPUTS[inputs])
     wide = [each.double() if each.is_floating_point() else each for each in batch]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness
 import torch
+from lines import NO_DEVICE
 
 from .record import Record
 
@@ -19,7 +20,7 @@ def main(out: str, carried: str, begun: str, part: str, share: str, mode: str) -
     which, shares = map(int, share.split("/"))
     record = Record(Path(out), begun, part, (which, shares), mode == "dry", Path(carried))
     if mode == "real" and not torch.cuda.is_available():
-        sys.exit("torch sees no GPU; without one: gpu.py --dry")
+        sys.exit(NO_DEVICE)
     if which == 0 and not record.rows(figure="machine"):
         record.add("machine", **harness.where(), python=sys.version.split()[0])
     importlib.import_module(f"round.{part}").run(record)

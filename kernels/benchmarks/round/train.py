@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .record import Record
 
-SECONDS = 45
+SECONDS = 60
 # Run: precision, ZeRO stage, and how far from the CPU's losses (over their mean) and weights (over
 # how far these went) it may end. Adam makes steps of gradients that are rounding noise.
 RUNS = {
