@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 from functools import partial
 from types import ModuleType
 
@@ -83,32 +82,10 @@ def _inf_cl() -> Loss:
 def ours(op: str, backend: str, precision: str | None = None, **settings: object) -> Loss:
     """Our loss by one backend; ``precision`` None multiplies in the dtype of the texts."""
     function = {"contrastive": contrastive_loss, "squared": squared_loss, "hinge": hinge_loss}[op]
-    if "precision" not in inspect.signature(function).parameters:
-        return _without_precision(op, backend, precision, settings)
     chosen = partial(function, backend=backend, precision=precision, **settings)
     if op == "contrastive":
         return lambda i, p, t: chosen(i, p, t, LOGIT_SCALE)
     return chosen
-
-
-def _without_precision(op, backend, precision, settings) -> Loss:  # TODO: drop at the merge
-    if backend not in FUSED[op]:
-        extra = (LOGIT_SCALE,) if op == "contrastive" else ()
-        function = {
-            "contrastive": contrastive_loss, "squared": squared_loss, "hinge": hinge_loss
-        }[op]  # fmt: skip
-        return lambda i, p, t: function(i, p, t, *extra, backend=backend, **settings)
-    fused = importlib.import_module(f"clipdiff_kernels.{op}.fused").loss
-    gather = {"gather": True} if backend == "triton-gather" else {}
-    scale = (LOGIT_SCALE,) if op == "contrastive" else ()
-    narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-
-    def loss(images, pairs, texts):
-        if narrow is not None:
-            images, texts = images.to(narrow), texts.to(narrow)
-        return fused(images, pairs, texts, *scale, **settings, **gather)
-
-    return loss
 
 
 def _compiled(loss: Loss) -> Loss:
@@ -139,11 +116,7 @@ NAMES = {
         "eager", "eager-compiled", "reference", "chunked", "gather", "triton", "triton-gather",
     ],
 }  # fmt: skip
-FUSED = {
-    "contrastive": ["triton", "triton-gather"],
-    "squared": ["triton"],
-    "hinge": ["triton", "triton-gather"],
-}
+FUSED = {op: [name for name in names if name.startswith("triton")] for op, names in NAMES.items()}
 PEERS = {"open_clip": _open_clip, "memeff": _memeff, "inf-cl": _inf_cl}
 
 

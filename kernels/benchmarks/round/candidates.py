@@ -2,70 +2,58 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
-from typing import Any
 
+import harness
 import torch
+from clipdiff_kernels.fused import launch, tiles
+from clipdiff_kernels.fused.tiles import Tile
 
 from .record import Record
 
-Tile = Any  # clipdiff_kernels' frozen dataclass: pairs, rows, width, num_warps, num_stages
-
-LEAST = {"pairs": 16, "rows": 16, "width": 16, "num_warps": 4, "num_stages": 1}
-MOST = {"pairs": 256, "rows": 256, "width": 256, "num_warps": 8, "num_stages": 6}
-# The op and backend whose step a use is timed by, by the first part of its name that fits.
+LEAST = {"pairs": 16, "rows": 8, "width": 16, "num_warps": 4, "num_stages": 1}
+MOST = {"pairs": 512, "rows": 256, "width": 256, "num_warps": 32, "num_stages": 6}
+# The op and backend whose step, in bf16, a use is timed by; the others are left as they are.
 TIMED_BY = {
-    "gather": ("contrastive", "triton-gather"),
+    "product16": ("contrastive", "triton"),
+    "walk": ("contrastive", "triton-gather"),
     "segment": ("contrastive", "triton-gather"),
-    "hinge": ("hinge", "triton"),
+    "merge": ("contrastive", "triton"),
     "rowwise": ("squared", "triton"),
-    "dot": ("contrastive", "triton"),
-    "product": ("contrastive", "triton"),
 }
-TILES_MODULE = "clipdiff_kernels.launch"
 
 
-def table() -> dict[str, Tile]:
-    """The package's tiles by use; changed in place to try another."""
-    return importlib.import_module(TILES_MODULE).TILES
+def in_use(use: str) -> Tile:
+    """What the package takes on this device."""
+    return tiles.tile_on(torch.device(harness.device()), use)
 
 
 @contextmanager
 def using(use: str, tile: Tile) -> Iterator[None]:
-    """``tile`` in place of what the package has for ``use``."""
-    before = table()[use]
-    table()[use] = tile
+    """``tile`` in place of what the package takes for ``use``."""
+    tiles.CHOSEN[use] = tile
     try:
         yield
     finally:
-        table()[use] = before
+        del tiles.CHOSEN[use]
 
 
 @contextmanager
 def workspace(size: int) -> Iterator[None]:
     """``size`` bytes for weights and partial sums instead of the package's own."""
-    module = importlib.import_module(TILES_MODULE)
-    before = module.WORKSPACE_BYTES
-    module.WORKSPACE_BYTES = size
+    before = launch.WORKSPACE_BYTES
+    launch.WORKSPACE_BYTES = size
     try:
         yield
     finally:
-        module.WORKSPACE_BYTES = before
-
-
-def timed_by(use: str) -> tuple[str, str] | None:
-    """The op and backend that a use is timed by; None: none of these reaches it in bf16."""
-    if use.endswith("32"):
-        return None
-    return next((by for part, by in TIMED_BY.items() if part in use), None)
+        launch.WORKSPACE_BYTES = before
 
 
 def candidates(record: Record) -> list[tuple[str, Tile]]:
     """(use, tile) in order of worth: one change of every use before the next of any."""
-    by_use = {use: list(_near(tile)) for use, tile in table().items() if timed_by(use)}
+    by_use = {use: list(_near(in_use(use))) for use in TIMED_BY}
     longest = max(map(len, by_use.values()), default=0)
     found = [
         (use, near[i]) for i in range(longest) for use, near in by_use.items() if i < len(near)
@@ -77,6 +65,8 @@ def _near(tile: Tile) -> Iterator[Tile]:
     """A step up and down in each number; warps and stages first, which keep the traffic."""
     for field in sorted(fields(tile), key=lambda each: not each.name.startswith("num_")):
         name, value = field.name, getattr(tile, field.name)
+        if not value:  # a size that the kernel has not
+            continue
         steps = (value - 1, value + 1) if name == "num_stages" else (value // 2, value * 2)
         for other in steps:
             if LEAST[name] <= other <= MOST[name]:

@@ -7,8 +7,9 @@ from functools import partial
 import harness
 import providers
 import torch
+from clipdiff_kernels.fused.tiles import Tile
 
-from .candidates import Tile, candidates, named, timed_by, using
+from .candidates import TIMED_BY, candidates, named, using
 from .record import Record
 
 SECONDS = 20
@@ -24,7 +25,7 @@ def run(record: Record) -> None:
 
 
 def check(record: Record, use: str, tile: Tile) -> None:
-    op, backend = timed_by(use)
+    op, backend = TIMED_BY[use]
     size = DRY_SIZE if record.dry else SIZE
     with using(use, tile):
         errors = harness.errors(op, size, torch.bfloat16, providers.ours(op, backend))
