@@ -25,6 +25,7 @@ TABLES = {
         "peak_mb",
     ],
     "training": ["run", "device", "seconds", "loss_off", "moved_off", "within"],
+    "predicted": ["loss", "N", "ms"],
     "unavailable": ["piece", "why"],
     "failed": ["part", "piece", "error"],
     "not measured": ["part", "piece"],
@@ -47,6 +48,7 @@ def write_summary(out: Path) -> None:
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
     """Times with how many times faster than eager they are; refused where the gate is red."""
+    predicted = [row for row in rows if row["figure"] == "predicted"]
     launches = {row["piece"]: row["launches"] for row in rows if row["figure"] == "kernels"}
     eager = {
         (row["op"], row["N"]): row["step_ms"]
@@ -61,9 +63,24 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
         base = eager.get((row["op"], row["N"]))
         ratio = f"{base / row['step_ms']:.2f}" if base else ""
         floor = row["step_ms"] / row["floor_ms"]
-        own = {"x_eager": ratio if row["within"] else "refused", "x_floor": f"{floor:.2f}"}
-        done.append(row | own | {"launches": launches.get(row["piece"], "")})
+        done.append(
+            row
+            | {
+                "x_eager": ratio if row["within"] else "refused",
+                "x_floor": f"{floor:.2f}",
+                "predicted_ms": next((p["ms"] for p in predicted if _same(p, row)), ""),
+                "launches": launches.get(row["piece"], ""),
+            }
+        )
     return done
+
+
+def _same(predicted: Row, row: Row) -> bool:
+    """Whether a prediction is of a measured loss: by N, op, and whether it gathers."""
+    ours, name = row["provider"].startswith("triton"), predicted["loss"]
+    gathers = row["provider"] == "triton-gather"
+    same = predicted["N"] == row["N"] and name.startswith(row["op"])
+    return ours and same and ("gather" in name) == gathers
 
 
 def not_measured(rows: Sequence[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "kernels/benchmarks"
-PARTS = {"ops", "times", "tests", "compile_tiles", "tiles", "step", "train"}
+PARTS = {"ops", "times", "tests", "compile_tiles", "tiles", "step", "train", "predicted"}
 CASES = 50  # of the part ops, by two processes
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from functools import partial
 
 import harness
@@ -25,7 +23,6 @@ PROVIDERS = {
     "hinge": ["eager", "triton", "triton-gather", "eager-compiled"],
     "squared": ["eager", "triton", "eager-compiled"],
 }  # fmt: skip
-ROOFLINE = "clipdiff_kernels.aot.roofline"
 DRY_ROUNDS = {"least": 1, "most": 1}
 
 
@@ -88,7 +85,6 @@ def measure(record: Record, op: str, size: harness.Size, name: str) -> None:
         forward_ms=forward_ms,
         step_ms=step_ms,
         floor_ms=1e3 * harness.floor_seconds(op, size, DTYPE),
-        predicted_ms=predicted_ms(op, name, size),
         tflops=harness.UNITS[op] * 2 * size.pairs**2 * size.width / step_ms / 1e9,
         tbs=3 * texts.nbytes / step_ms / 1e9,
         peak_mb=harness.peak_bytes(step) / 1e6,
@@ -98,16 +94,3 @@ def measure(record: Record, op: str, size: harness.Size, name: str) -> None:
     )
     leaf.grad = None
     record.add("kernels", piece=piece, **launched(step))
-
-
-def predicted_ms(op: str, backend: str, size: harness.Size) -> float | None:
-    """What the compiled code promises for a step of one of our backends, on an H200."""
-    if backend not in providers.FUSED[op] or not _has_roofline():
-        return None
-    roofline = importlib.import_module(ROOFLINE)
-    return roofline.predicted_ms(op, backend, size.pairs, size.images, size.width)
-
-
-def _has_roofline() -> bool:
-    folder = importlib.util.find_spec("clipdiff_kernels.aot")
-    return folder is not None and importlib.util.find_spec(ROOFLINE) is not None
