@@ -60,6 +60,7 @@ def test_a_dry_round_passes(tmp_path):
     figures = {row["figure"] for row in held}
     assert {"machine", "rates", "times", "kernels", "tests", "tile", "step", "training"} <= figures
     assert "failed" not in figures
+    assert all(row["passed"] > 5 for row in held if row["figure"] == "tests")
     summary = (tmp_path / "round.md").read_text()
     assert "| contrastive | 17 | triton-gather |" in summary
     assert "not measured" not in summary

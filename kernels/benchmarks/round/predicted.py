@@ -1,8 +1,13 @@
-"""What the code compiled for sm_90 by this Triton promises, to be read beside the measured times."""
+"""What the code that this Triton compiles for sm_90 promises, to be read beside the times."""
 
 from __future__ import annotations
 
-import importlib.util
+from functools import partial
+
+from clipdiff_kernels.aot.compiled import compile_all, compile_for
+from clipdiff_kernels.aot.configurations import LOSSES, configurations
+from clipdiff_kernels.aot.roofline import kernel_times, loss_time
+from clipdiff_kernels.aot.spec import Problem
 
 from .record import Record
 from .times import IMAGES, PAIRS, WIDTH
@@ -13,19 +18,11 @@ ARCH = "sm_90"
 
 def run(record: Record) -> None:
     """A row ``predicted`` for each loss and N, and ``resources`` for each kernel."""
-    if importlib.util.find_spec("clipdiff_kernels.aot") is None:
-        record.add("unavailable", piece="predicted", why="this package compiles nothing ahead")
-        return
-    record.each({"predict": lambda: predict(record)}, SECONDS)
+    record.each({"predict": partial(predict, record)}, SECONDS)
 
 
 def predict(record: Record) -> None:
     """Of a dry round's one kernel no loss can be made."""
-    from clipdiff_kernels.aot.compiled import compile_all, compile_for
-    from clipdiff_kernels.aot.configurations import LOSSES, configurations
-    from clipdiff_kernels.aot.roofline import kernel_times, loss_time
-    from clipdiff_kernels.aot.spec import Problem
-
     if record.dry:
         compiled = [compile_for(next(configurations(ARCH)), ARCH)[0]]
     else:
