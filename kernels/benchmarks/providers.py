@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 
 import torch
 from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels.fused import product_scores
 from harness import LOGIT_SCALE, Loss, device
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, normalize
@@ -86,6 +89,16 @@ def ours(op: str, backend: str, precision: str | None = None, **settings: object
     if op == "contrastive":
         return lambda i, p, t: chosen(i, p, t, LOGIT_SCALE)
     return chosen
+
+
+@contextmanager
+def products_by_library(wanted: bool) -> Iterator[None]:
+    """``triton`` with the library's products and kernels for what is left, where ``wanted``."""
+    product_scores.LIBRARY = wanted
+    try:
+        yield
+    finally:
+        product_scores.LIBRARY = False
 
 
 def _compiled(loss: Loss) -> Loss:

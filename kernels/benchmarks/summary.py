@@ -9,6 +9,12 @@ from typing import Any
 from lines import ROWS, read_rows
 
 Row = dict[str, Any]
+# Our providers, as the predictions name them.
+WAYS = {
+    "triton": "products",
+    "triton-library": "products by the library",
+    "triton-gather": "gathers",
+}
 # Figure -> its columns; a row that lacks one leaves it empty.
 TABLES = {
     "machine": ["device", "driver", "torch", "triton", "python", "commit"],
@@ -76,11 +82,10 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
 
 
 def _same(predicted: Row, row: Row) -> bool:
-    """Whether a prediction is of a measured loss: by N, op, and whether it gathers."""
-    ours, name = row["provider"].startswith("triton"), predicted["loss"]
-    gathers = row["provider"] == "triton-gather"
-    same = predicted["N"] == row["N"] and name.startswith(row["op"])
-    return ours and same and ("gather" in name) == gathers
+    """Whether a prediction is of a measured loss."""
+    variant, way = predicted["loss"].split(", ")
+    ours = way == WAYS.get(row["provider"]) and variant.startswith(row["op"])
+    return ours and predicted["N"] == row["N"]
 
 
 def not_measured(rows: Sequence[Row]) -> list[Row]:

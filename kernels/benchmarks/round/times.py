@@ -18,11 +18,13 @@ WIDTH, IMAGES = 768, 1000
 DRY_WIDTH, DRY_IMAGES = 16, 6
 PROVIDERS = {
     "contrastive": [
-        "eager", "triton", "triton-gather", "eager-compiled", "open_clip", "memeff", "inf-cl",
+        "eager", "triton", "triton-gather", "triton-library", "eager-compiled", "open_clip", "memeff",
+        "inf-cl",
     ],
-    "hinge": ["eager", "triton", "triton-gather", "eager-compiled"],
+    "hinge": ["eager", "triton", "triton-gather", "triton-library", "eager-compiled"],
     "squared": ["eager", "triton", "eager-compiled"],
 }  # fmt: skip
+LIBRARY = "triton-library"
 DRY_ROUNDS = {"least": 1, "most": 1}
 
 
@@ -34,9 +36,8 @@ def run(record: Record) -> None:
     for op, names in PROVIDERS.items():
         for count in pairs:
             for name in names:
-                pieces[f"{op} {count} {name}"] = partial(
-                    measure, record, op, harness.Size(count, *shape), name
-                )
+                size = harness.Size(count, *shape)
+                pieces[f"{op} {count} {name}"] = partial(measure, record, op, size, name)
     record.each(pieces, SECONDS)
 
 
@@ -51,10 +52,16 @@ def rates(record: Record) -> None:
 
 
 def measure(record: Record, op: str, size: harness.Size, name: str) -> None:
-    """One provider at one size: the times first, then what the profiler says."""
+    """One provider at one size; ``triton-library`` is the way that ours is chosen over."""
+    with providers.products_by_library(name == LIBRARY):
+        take_times(record, op, size, name)
+
+
+def take_times(record: Record, op: str, size: harness.Size, name: str) -> None:
+    """The times first, then what the profiler says."""
     piece = f"{op} {size.pairs} {name}"
     try:
-        loss = providers.provider(op, name)
+        loss = providers.provider(op, "triton" if name == LIBRARY else name)
         loss_error, grad_error = harness.errors(op, size, DTYPE, loss)
     except providers.UnavailableError as reason:
         record.add("unavailable", piece=piece, why=str(reason))
