@@ -141,7 +141,7 @@ def test_the_summary_refuses_a_ratio_where_the_gate_is_red(benchmarks, tmp_path)
     for provider, ms, within in (
         ("eager", 4.0, True),
         ("triton", 2.0, True),
-        ("gather", 1.0, False),
+        ("triton-gather", 1.0, False),
     ):
         row = {"provider": provider, "piece": provider, "step_ms": ms, "floor_ms": 1.0}
         lines.append_row(tmp_path / "round.jsonl", common | row | {"within": within})
@@ -153,6 +153,6 @@ def test_the_summary_refuses_a_ratio_where_the_gate_is_red(benchmarks, tmp_path)
     text = (tmp_path / "round.md").read_text()
     shown = {line.split(" | ")[2]: line for line in text.splitlines() if line.startswith("| hinge")}
     assert "| 2.00 |" in shown["triton"]
-    assert "refused" in shown["gather"]
+    assert "refused" in shown["triton-gather"]
     assert "refused" not in shown["triton"]
     assert "| times | late |" in text

@@ -18,8 +18,8 @@ WIDTH, IMAGES = 768, 1000
 DRY_WIDTH, DRY_IMAGES = 16, 6
 PROVIDERS = {
     "contrastive": [
-        "eager", "triton", "triton-gather", "triton-library", "eager-compiled", "open_clip", "memeff",
-        "inf-cl",
+        "eager", "triton", "triton-gather", "triton-library", "eager-compiled", "open_clip",
+        "memeff", "inf-cl",
     ],
     "hinge": ["eager", "triton", "triton-gather", "triton-library", "eager-compiled"],
     "squared": ["eager", "triton", "eager-compiled"],
