@@ -30,7 +30,7 @@ TABLES = {
         "batch", "micro_batch", "compiled", "loss", "step_ms", "tokens_per_s", "mfu", "loss_share",
         "peak_mb",
     ],
-    "training": ["run", "device", "seconds", "loss_off", "moved_off", "within"],
+    "training": ["run", "device", "kernels", "seconds", "loss_off", "moved_off", "within"],
     "predicted": ["loss", "N", "ms"],
     "unavailable": ["piece", "why"],
     "failed": ["part", "piece", "error"],

@@ -76,15 +76,18 @@ def train(
     mine, reference = cell.model(results), folder / "reference"
     loss_off, moved_off = losses_off(mine, reference), moved(mine, reference)
     within = loss_off <= loss_limit and moved_off <= moved_limit
+    provenance = json.loads((mine / "provenance.json").read_text())
+    kernels = provenance["loss_kernels"]
     record.add(
         "training",
         run=name,
+        kernels=f"{kernels['backend']}, {kernels['precision']}",
         device=harness.where()["device"],
         seconds=seconds,
         loss_off=loss_off,
         moved_off=moved_off,
         within=within,
-        provenance=json.loads((mine / "provenance.json").read_text()),
+        provenance=provenance,
     )
     if not within:
         record.fail(name, f"losses are off by {loss_off:.3g}, weights by {moved_off:.3g}")
