@@ -42,7 +42,7 @@ def operator(name: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any
     return register
 
 
-def refuse(*_: object) -> NoReturn:
+def refuse(ctx: Any, *grad_outputs: Any) -> NoReturn:
     """The backward of a backward."""
     raise RuntimeError(
         "the difference losses have no second derivative; for one, use backend='reference', which "

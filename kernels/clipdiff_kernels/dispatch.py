@@ -138,6 +138,8 @@ def _by_the_table(block: Block, allowed: tuple[str, ...]) -> tuple[str, str]:
     direct, gather = ("triton", "triton-gather") if fused else ("chunked", "gather")
     if "gather" not in allowed:
         return direct, f"{device}; one pass over the pairs, nothing to gather"
+    if fused and block.image_embeds.requires_grad:
+        return direct, f"{device}; its gathers have no gradient to the images"
     if device not in GATHER_FROM:
         return direct, f"gathers were not measured on {device}"
     num_pairs = block.num_pairs

@@ -7,7 +7,7 @@ from .. import checks
 from ..blocks import AllReduce, Exchange
 from ..differences import EPS
 from ..dispatch import is_reference, precision_for
-from ..stats import Stats, pair_stats
+from ..stats import Stats, with_stats
 from . import reference
 from .loss import Contrastive
 
@@ -63,7 +63,7 @@ def contrastive_loss(
         loss = _of_block(
             image_embeds, pair_index, text_embeds, logit_scale, group_ids, eps, backend, precision
         )
-    return (loss, pair_stats(image_embeds, pair_index, text_embeds)) if return_stats else loss
+    return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
 def contrastive_loss_rows(
@@ -120,9 +120,8 @@ def contrastive_loss_rows(
             image_embeds, pair_index, text_embeds, logit_scale, group_ids, eps, backend, precision,
             row_offset, handle,
         )  # fmt: skip
-    rows = {"row_offset": row_offset, "all_reduce": all_reduce}
-    return (
-        (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    return with_stats(
+        loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
 
 

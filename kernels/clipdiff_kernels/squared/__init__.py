@@ -6,7 +6,7 @@ from .. import checks
 from ..blocks import AllReduce, Exchange
 from ..custom_ops import wanted
 from ..dispatch import is_reference, precision_for
-from ..stats import Stats, pair_stats
+from ..stats import Stats, with_stats
 from . import reference
 from .loss import Squared
 
@@ -48,7 +48,7 @@ def squared_loss(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
             precision_for(text_embeds, precision), 0, 0, *wanted(image_embeds, text_embeds),
         )  # fmt: skip
-    return (loss, pair_stats(image_embeds, pair_index, text_embeds)) if return_stats else loss
+    return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
 def squared_loss_rows(
@@ -84,7 +84,6 @@ def squared_loss_rows(
             precision_for(text_embeds, precision), row_offset, handle,
             *wanted(image_embeds, text_embeds),
         )  # fmt: skip
-    rows = {"row_offset": row_offset, "all_reduce": all_reduce}
-    return (
-        (loss, pair_stats(image_embeds, pair_index, text_embeds, **rows)) if return_stats else loss
+    return with_stats(
+        loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
