@@ -276,13 +276,14 @@ def test_products_by_the_library(op, monkeypatch):
     check(op, make_batch((129, 6, 33), BF16), BF16, **extra)
 
 
-@pytest.mark.parametrize("gather", [False, True])
-@pytest.mark.parametrize("op", list(OPS))
+@pytest.mark.parametrize(
+    ("op", "gather"),
+    [("contrastive", False), ("contrastive", True), ("hinge", False), ("hinge", True),
+     ("squared", False)],
+)  # fmt: skip
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "tf32x3"])
 def test_precision_of_float32_inputs(precision, op, gather):
     """Rounded once, to be multiplied; gradients in float32, down to those that float16 has not."""
-    if op == "squared" and gather:
-        pytest.skip("nothing to gather")
     batch = make_batch((129, 6, 33), FP32)
     extra = {"scale": 14.3} if op == "contrastive" else {}
     settings = {"upstream": 1e-6, "needs": (not gather, True), "slack": 1.5, "gather": gather}

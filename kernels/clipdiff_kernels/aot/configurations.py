@@ -17,10 +17,10 @@ from ..fused.product import (
     GROUP,
     LOG_SUMS,
     MAXIMA,
-    QUARTERS_FROM,
     VIOLATIONS,
     WEIGHTS,
     merge_kernel,
+    pieces,
     product_kernel,
 )
 from ..fused.rowwise import own_part_kernel, pair_facts_kernel, squared_kernel
@@ -63,13 +63,12 @@ def _product(epilogue: str, precision: str, arch: str, *, library: bool = False)
     dtype = "bf16" if precision == "bf16" else "fp32"
     described = arch in tiles.BULK_COPIES
     store = epilogue in ("weights", "violations")
-    quarters = block.pairs * block.rows >= QUARTERS_FROM
-    columns = block.rows // 4 if quarters else block.rows
+    number = pieces(block)
     typed = {"units": f"*{dtype}", "texts": f"*{dtype}", "weights": f"*{dtype}"}
     if described:
         shapes = {
             "units": (block.pairs, block.width), "texts": (block.rows, block.width),
-            "weights": (block.pairs, columns),
+            "weights": (block.pairs, block.rows // number),
         }  # fmt: skip
         typed = {n: f"tensordesc<{dtype}[{a},{b}]>" for n, (a, b) in shapes.items()}
     if library:
@@ -81,7 +80,7 @@ def _product(epilogue: str, precision: str, arch: str, *, library: bool = False)
     constexprs = {
         "DOT": DOT[dtype], "PRECISION": "tf32x3" if precision == "tf32x3" else "ieee",
         "EPILOGUE": EPILOGUES[epilogue], "STORE": store, "DESCRIPTORS": described,
-        "LIBRARY": library, "QUARTERS": quarters, "GROUP": GROUP,
+        "LIBRARY": library, "PIECES": number, "GROUP": GROUP,
     }  # fmt: skip
     flop = 2.0 * block.pairs * block.rows * block.width * TENSOR_CORE_PRODUCTS[precision]
     name = f"product {epilogue} {'library' if library else precision}"

@@ -51,7 +51,8 @@ class GatherScores(FusedScores):
             softmax = epilogue == WEIGHTS
             outputs = (facts.new(0, 1),) * 4 if softmax else self._walk(epilogue, *here)
             kind = SOFTMAX if softmax else MARGIN
-            yield Part(low, high, *outputs, self._segments(kind, *here) if pull else None)
+            sums = self._segments(kind, *here) if pull else None
+            yield Part(low, high, *outputs, outputs[1], sums)
 
     def _slices(self, low: int, high: int) -> Tensor:
         """G of the texts (slices, M', R) fp32; texts past the last are 0."""

@@ -13,7 +13,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, MAXIMA, QUARTERS_FROM, WEIGHTS, product_kernel
+from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
 from .scores import FusedScores, Part
 from .tiles import copies_in_bulk, tile_on
 
@@ -53,7 +53,8 @@ class ProductScores(FusedScores):
             weights = self._weights(high - low) if pull else None
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
-            yield Part(low, high, *outputs, None if weights is None else self._pull(weights, low))
+            sums = None if weights is None else self._pull(weights, low)
+            yield Part(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:
         """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
@@ -66,12 +67,12 @@ class ProductScores(FusedScores):
     ) -> None:  # fmt: skip
         facts, tile = self.facts, self.tile
         texts = facts.texts[low:high]
-        quarters = tile.pairs * tile.rows >= QUARTERS_FROM
+        number = pieces(tile)
         sources: list[Any] = [facts.units, texts, arguments[0] if weights is None else weights]
         if LIBRARY:
             sources[0] = product(facts.units, texts.T, facts.precision)
         if self.descriptors:
-            rows = tile.rows // 4 if quarters else tile.rows
+            rows = tile.rows // number
             blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
             described = [not LIBRARY, not LIBRARY, weights is not None]
             sources = [
@@ -85,7 +86,7 @@ class ProductScores(FusedScores):
             **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
             PRECISION=dot_precision(facts.precision),
             EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
-            LIBRARY=LIBRARY, QUARTERS=quarters, GROUP=GROUP,
+            LIBRARY=LIBRARY, PIECES=number, GROUP=GROUP,
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:

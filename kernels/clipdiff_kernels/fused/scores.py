@@ -36,6 +36,7 @@ class Part:
     row_more: Tensor
     col_out: Tensor  # (q, N)
     col_more: Tensor
+    total: Tensor  # of VIOLATIONS: parts of their sum
     sums: Tensor | None  # (high - low, >= D) fp32: weights times differences
 
 
@@ -100,7 +101,7 @@ class FusedScores:
         text = facts.new(facts.num_rows, facts.width) if pull else None
         scalars = facts.scalars(margin, 0.0)
         for part in self.parts(VIOLATIONS, scalars, self.own, column_own, pull=pull):
-            total += part.row_more.sum()
+            total += part.total.sum()
             row_count[part.low : part.high] = part.row_out.sum(0)
             column_count += part.col_out.sum(0)
             if text is not None and part.sums is not None:
