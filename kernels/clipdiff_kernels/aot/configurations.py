@@ -63,7 +63,7 @@ def _product(epilogue: str, precision: str, arch: str, *, library: bool = False)
     dtype = "bf16" if precision == "bf16" else "fp32"
     described = arch in tiles.BULK_COPIES
     store = epilogue in ("weights", "violations")
-    number = pieces(block)
+    number = pieces(block, EPILOGUES[epilogue])
     typed = {"units": f"*{dtype}", "texts": f"*{dtype}", "weights": f"*{dtype}"}
     if described:
         shapes = {

@@ -30,9 +30,10 @@ LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
 GROUP = 8
 
 
-def pieces(tile: Tile) -> int:
-    """Pieces in which a tile is finished: 4 of a large one."""
-    return 4 if tile.pairs * tile.rows >= 128 * 128 else 1
+def pieces(tile: Tile, epilogue: int) -> int:
+    """Pieces in which a tile is finished; VIOLATIONS hold most beside the scores."""
+    large, entries = 128 * 128, tile.pairs * tile.rows
+    return 1 if entries < large else 8 if entries > large and epilogue == VIOLATIONS else 4
 
 
 @triton.jit
@@ -148,49 +149,34 @@ def join(a, a_more, b, b_more, bound, EPILOGUE: tl.constexpr):
 
 
 @triton.jit
-def finish_two(
+def finish(
     scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
     first_pair, first_row, row_offset, num_rows, num_pairs,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
-    STORE: tl.constexpr, DESCRIPTORS: tl.constexpr,
+    STORE: tl.constexpr, DESCRIPTORS: tl.constexpr, PIECES: tl.constexpr,
 ):  # fmt: skip
-    """``finish_tile`` of a tile's halves, one after the other."""
-    HALF: tl.constexpr = BLOCK_ROWS // 2
-    left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
-    by_col, more = finish_tile(
-        left, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-        first_pair, first_row, row_offset, num_rows, num_pairs,
-        BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS,
-    )  # fmt: skip
-    beside, beside_more = finish_tile(
-        right, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-        first_pair, first_row + HALF, row_offset, num_rows, num_pairs,
-        BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS,
-    )  # fmt: skip
-    return join(by_col, more, beside, beside_more, bound, EPILOGUE)
-
-
-@triton.jit
-def finish_four(
-    scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-    first_pair, first_row, row_offset, num_rows, num_pairs,
-    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
-    STORE: tl.constexpr, DESCRIPTORS: tl.constexpr,
-):  # fmt: skip
-    """``finish_tile`` of its quarters."""
-    HALF: tl.constexpr = BLOCK_ROWS // 2
-    left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
-    by_col, more = finish_two(
-        left, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-        first_pair, first_row, row_offset, num_rows, num_pairs,
-        BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS,
-    )  # fmt: skip
-    beside, beside_more = finish_two(
-        right, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-        first_pair, first_row + HALF, row_offset, num_rows, num_pairs,
-        BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS,
-    )  # fmt: skip
-    return join(by_col, more, beside, beside_more, bound, EPILOGUE)
+    """``finish_tile`` of the pieces of a tile, one after the other."""
+    if PIECES == 1:
+        by_col, more = finish_tile(
+            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
+        )  # fmt: skip
+    else:
+        HALF: tl.constexpr = BLOCK_ROWS // 2
+        left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
+        by_col, more = finish(
+            left, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS, PIECES // 2,
+        )  # fmt: skip
+        beside, beside_more = finish(
+            right, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row + HALF, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS, PIECES // 2,
+        )  # fmt: skip
+        by_col, more = join(by_col, more, beside, beside_more, bound, EPILOGUE)
+    return by_col, more
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -237,18 +223,11 @@ def product_kernel(
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
     row_out += tile_p.to(tl.int64) * num_rows
     row_more += tile_p.to(tl.int64) * num_rows
-    if PIECES == 4:
-        by_col, more = finish_four(
-            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
-    else:
-        by_col, more = finish_tile(
-            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
+    by_col, more = finish(
+        scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+        first_pair, first_row, row_offset, num_rows, num_pairs,
+        BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS, PIECES,
+    )  # fmt: skip
     if EPILOGUE != 1:
         col = tile_r.to(tl.int64) * num_pairs + pairs
         tl.store(col_out + col, by_col, mask=pairs < num_pairs)

@@ -67,7 +67,7 @@ class ProductScores(FusedScores):
     ) -> None:  # fmt: skip
         facts, tile = self.facts, self.tile
         texts = facts.texts[low:high]
-        number = pieces(tile)
+        number = pieces(tile, epilogue)
         sources: list[Any] = [facts.units, texts, arguments[0] if weights is None else weights]
         if LIBRARY:
             sources[0] = product(facts.units, texts.T, facts.precision)
