@@ -19,11 +19,25 @@ from clipdiff.settings.base import Section, Values
 LIBRARIES = ("clipdiff", "torch", "open_clip_torch", "transformers", "deepspeed", "triton", "numpy")
 
 
+class LossKernels(BaseModel):
+    """What computes a training's loss, as ``clipdiff_kernels.choose_backend`` has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    backend: str
+    precision: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}, products in {self.precision} ({self.reason})"
+
+
 class Provenance(BaseModel):
     """What a reader needs to make a result again; it lies beside the result, as JSON.
 
     ``settings`` decide the numbers and are hashed; ``compute`` says how they were computed. Both
     name the environment variable of an API key, never the key, so they can be kept.
+    ``loss_kernels``, of a training only, are those of its first batch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,9 +52,10 @@ class Provenance(BaseModel):
     gpus: list[str] = Field(default_factory=list)
     slurm_job_id: str | None = None
     date: str
+    loss_kernels: LossKernels | None = Field(None, exclude_if=lambda kernels: kernels is None)
 
     @classmethod
-    def of(cls, settings: Section) -> Self:
+    def of(cls, settings: Section, loss_kernels: LossKernels | None = None) -> Self:
         """Return the provenance of what this process makes with some settings, now."""
         return cls(
             settings=settings.result(),
@@ -53,6 +68,7 @@ class Provenance(BaseModel):
             gpus=gpu_names(),
             slurm_job_id=os.environ.get("SLURM_JOB_ID"),
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            loss_kernels=loss_kernels,
         )
 
     @classmethod
@@ -81,9 +97,9 @@ class Provenance(BaseModel):
         return _hash(self.settings)
 
 
-def provenance(settings: Section) -> Values:
+def provenance(settings: Section, loss_kernels: LossKernels | None = None) -> Values:
     """Return the provenance of what this process makes with some settings, as JSON values."""
-    return Provenance.of(settings).model_dump(mode="json")
+    return Provenance.of(settings, loss_kernels).model_dump(mode="json")
 
 
 def settings_hash(settings: Section) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from clipdiff.errors import DataError
 from clipdiff.files import read_json, write_json
-from clipdiff.provenance import Provenance, provenance, settings_hash
+from clipdiff.provenance import LossKernels, Provenance, provenance, settings_hash
 from clipdiff.settings import Clip
 
 
@@ -17,13 +17,20 @@ def test_results_are_hashed_and_computing_stands_apart():
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path):
-    written = Provenance.of(Clip(model="demo:clip"))
+    kernels = LossKernels(backend="gather", precision="fp32", reason="cpu")
+    written = Provenance.of(Clip(model="demo:clip"), kernels)
     write_json(tmp_path / "provenance.json", written.model_dump(mode="json"))
     read = Provenance.parse(read_json(tmp_path / "provenance.json"), "here")
     assert read == written
     assert read.hash_now == read.settings_hash
     edited = read.model_copy(update={"settings": {"model": "other"}})
     assert edited.hash_now != edited.settings_hash
+
+
+def test_what_trains_nothing_has_no_loss_kernels():
+    facts = provenance(Clip(model="demo:clip"))
+    assert "loss_kernels" not in facts
+    assert Provenance.parse(facts, "here").loss_kernels is None
 
 
 @pytest.mark.parametrize(

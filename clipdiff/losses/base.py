@@ -10,7 +10,7 @@ from clipdiff.registry import Entry, Registry
 from clipdiff.settings.training import TrainChanges
 
 if TYPE_CHECKING:
-    from clipdiff_kernels import AllReduce, Stats
+    from clipdiff_kernels import AllReduce, Choice, Stats
     from torch import Tensor, nn
 
 
@@ -40,6 +40,25 @@ class BlockLoss(Protocol):
 
 
 @runtime_checkable
+class KernelLoss(Protocol):
+    """A module that ``clipdiff_kernels`` computes, in a precision that training sets.
+
+    Any other module is given float32 embeddings, whatever ``train.precision`` says.
+    """
+
+    precision: str | None
+    """What the kernels multiply in, as their argument of that name; None: as the embeddings are."""
+
+    def choose_backend(self, image_embeds: "Tensor", pair_index: "Tensor") -> "Choice":
+        """Return the backend that takes such a batch, the precision of its products, and why.
+
+        Args:
+            image_embeds: (M, D), the distinct images of the batch.
+            pair_index: (N, 2), rows of them.
+        """
+
+
+@runtime_checkable
 class BoundedLoss(Protocol):
     """A module whose own parameters have bounds."""
 
@@ -63,7 +82,7 @@ class LossEntry(Entry):
 
         It is called as :class:`clipdiff.losses.modules.difference_loss.DifferenceLoss` is, and
         returns a scalar, the mean over the pairs, and ``clipdiff_kernels.Stats``. It may be a
-        :class:`BlockLoss` and a :class:`BoundedLoss`, too.
+        :class:`BlockLoss`, a :class:`KernelLoss` and a :class:`BoundedLoss`, too.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no module")
 

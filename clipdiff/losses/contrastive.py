@@ -48,4 +48,6 @@ class Contrastive(NegativesLoss):
         from clipdiff.losses.modules.difference_loss import DifferenceLoss, Learned
 
         scale = Learned(self.logit_scale, self.learn_logit_scale, SMALLEST, LARGEST)
-        return DifferenceLoss(contrastive_loss, contrastive_loss_rows, {}, {"logit_scale": scale})
+        return DifferenceLoss(
+            "contrastive", contrastive_loss, contrastive_loss_rows, {}, {"logit_scale": scale}
+        )

@@ -46,4 +46,4 @@ class Hinge(NegativesLoss):
         from clipdiff.losses.modules.difference_loss import DifferenceLoss
 
         options = {"margin": self.margin, "negatives": self.negatives}
-        return DifferenceLoss(hinge_loss, hinge_loss_rows, options)
+        return DifferenceLoss("hinge", hinge_loss, hinge_loss_rows, options)

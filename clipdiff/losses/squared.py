@@ -28,4 +28,6 @@ class Squared(LossEntry):
         from clipdiff.losses.modules.difference_loss import DifferenceLoss
 
         options = {"normalize": self.normalize}
-        return DifferenceLoss(squared_loss, squared_loss_rows, options, takes_groups=False)
+        return DifferenceLoss(
+            "squared", squared_loss, squared_loss_rows, options, takes_groups=False
+        )

@@ -24,7 +24,11 @@ class Train(Section):
     gamma: float = Field(0.9, gt=0, le=1, description="exponential: factor an epoch")
     warmup: Fraction = Field(0.1, description="share of the steps")
     clip_grad: float = Field(1.0, ge=0, description="gradient norm; 0 is off")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="of what the towers and the fused kernels of the loss multiply; weights, "
+        "optimizer and sums are fp32",
+    )
 
     micro_batch: Compute[Positive | None] = Field(
         None,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from clipdiff.config.stages import TrainSettings
+from clipdiff.losses.base import KernelLoss
 from clipdiff.towers.images import load_images, read_images
 from clipdiff.towers.load import LoadedClip
 from clipdiff.train.engine import make_engine, make_optimizer
@@ -54,6 +55,8 @@ def make_stepper(
     towers = TrainedTowers(clip, trainable)
     engine = make_engine(towers, settings.train)
     loss = settings.loss.module().to(device)
+    if isinstance(loss, KernelLoss):
+        loss.precision = settings.train.precision
     optimizer = _loss_optimizer(loss, settings)
     return Stepper(engine, loss, source, text_embeds, ranks, optimizer), towers
 

@@ -40,9 +40,10 @@ def loss_gradients(
 ) -> LossGradients:
     """Compute the loss over all ranks' texts; the same on 1 and on n ranks, to rounding.
 
-    With frozen images every rank knows all differences, and the ranks of a loss that has ``rows``
-    exchange a few vectors of N numbers. Images in training are gathered by the caller, and texts
-    here; so they are for a loss without ``rows``.
+    Every rank knows all differences (images in training are gathered by the caller), and the ranks
+    of a loss that has ``rows`` exchange a few vectors of N numbers, and their parts of the
+    gradients to the images and to the loss's own parameters. For a loss without ``rows`` the texts
+    are gathered, and every rank computes all of it.
 
     Args:
         loss: a module of a ``LossEntry``, its parameters without a ``grad``; afterwards they have
@@ -59,11 +60,13 @@ def loss_gradients(
     """
     images = image_embeds.detach().requires_grad_(with_images)
     share = ranks.share(len(pair_index))
-    if ranks.size == 1 or with_images or not isinstance(loss, BlockLoss):
+    if not isinstance(loss, BlockLoss):
         texts = ranks.gather(text_embeds, len(pair_index)).requires_grad_()
         value, stats = loss(images, pair_index, texts, group_ids)
         value.backward()
-        return LossGradients(value.detach(), stats, _grad(texts)[share], images.grad)
+        return LossGradients(
+            value.detach(), stats, _grad(texts)[share], _grad(images) if with_images else None
+        )
     texts = text_embeds.detach().requires_grad_()
     value, stats = loss.rows(
         images,
@@ -77,9 +80,10 @@ def loss_gradients(
     for parameter in loss.parameters():
         if parameter.grad is not None:
             ranks.all_reduce(parameter.grad, "sum")
-    return LossGradients(value.detach(), stats, _grad(texts), None)
+    image_grads = ranks.all_reduce(_grad(images), "sum") if with_images else None
+    return LossGradients(value.detach(), stats, _grad(texts), image_grads)
 
 
-def _grad(texts: Tensor) -> Tensor:
-    """Return the gradient to the texts; none where the loss does not look at them."""
-    return torch.zeros_like(texts) if texts.grad is None else texts.grad
+def _grad(embeds: Tensor) -> Tensor:
+    """Return the gradient to embeddings; zeros where the loss does not look at them."""
+    return torch.zeros_like(embeds) if embeds.grad is None else embeds.grad

@@ -29,8 +29,9 @@ class Batch:
     """One global batch, as this rank sees it."""
 
     pair_index: Tensor  # (N, 2) int64, rows of image_embeds
-    image_embeds: Tensor | None  # (M, D) resident; None where the image tower makes them
-    num_images: int  # distinct images of the batch that the image tower embeds
+    image_embeds: Tensor | None  # (M, D), distinct; None where the image tower makes them
+    num_images: int  # those that it makes
+    num_zero_rows: int  # that follow them, 0 or 1: the second image of caption pairs
     group_ids: Tensor | None  # (N,) int64
     pieces: list[Piece]
 
@@ -64,32 +65,50 @@ class BatchSource:
         self.lengths = data.lengths
         self.cpu_pairs = data.pair_index
         self.total_images = len(data.image_ids)
-        self.tokens, self.pair_index, self.image_embeds, self.text_ids = (
-            each.to(device)
-            for each in (data.tokens, data.pair_index, data.image_embeds, data.text_ids)
+        self.tokens, self.image_embeds, self.text_ids = (
+            each.to(device) for each in (data.tokens, data.image_embeds, data.text_ids)
         )
         self.groups_texts = groups_texts
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the batch of some rows (N,), with this rank's share in pieces."""
-        there = rows.to(self.device, non_blocking=True)
         share = rows[self.ranks.share(len(rows))] if self.trains_text else rows[:0]
-        pair_index = self.pair_index[there]
-        image_embeds: Tensor | None = self.image_embeds
-        images, num_images = rows[:0], 0
-        if self.load_images is not None:
-            used, places = self.cpu_pairs[rows].unique(return_inverse=True)
-            # the zero row of caption pairs is the last; the tower embeds only the others
+        used, pair_index = self._pairs(rows)
+        image_embeds: Tensor | None = None
+        num_images = num_zero_rows = 0
+        if self.load_images is None:
+            image_embeds = self._embeds(used)
+        else:  # the zero row of caption pairs is the last; the tower embeds only the others
             num_images = int((used < self.total_images).sum())
-            images = used[:num_images][self.ranks.share(num_images)]
-            pair_index, image_embeds = places.to(self.device), None
+            num_zero_rows = len(used) - num_images
+        images = used[:num_images][self.ranks.share(num_images)]
         return Batch(
             pair_index=pair_index,
             image_embeds=image_embeds,
             num_images=num_images,
-            group_ids=self.text_ids[there] if self.groups_texts else None,
+            num_zero_rows=num_zero_rows,
+            group_ids=self.text_ids[self._there(rows)] if self.groups_texts else None,
             pieces=self._pieces(share, images, len(rows), num_images),
         )
+
+    def frozen_pairs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return image_embeds (M, D) of some rows (N,), from before training, and pairs (N, 2)."""
+        used, pair_index = self._pairs(rows)
+        return self._embeds(used), pair_index
+
+    def _pairs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which images these rows have, (M,) on the CPU, and their pairs of them, (N, 2).
+
+        The kernels choose by N / M. Here, where the pairs lie on the CPU, M costs no wait.
+        """
+        used, places = self.cpu_pairs[rows].unique(return_inverse=True)
+        return used, self._there(places)
+
+    def _embeds(self, used: Tensor) -> Tensor:
+        return self.image_embeds[self._there(used)]
+
+    def _there(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
     def _pieces(self, texts: Tensor, images: Tensor, count: int, num_images: int) -> list[Piece]:
         """Cut this rank's rows; the number of pieces is that of the rank with the most."""
@@ -104,8 +123,8 @@ class BatchSource:
         if self.trains_text:
             rows = texts if len(texts) else torch.zeros(1, dtype=torch.int64)
             longest = int(self.lengths[rows].max())
-            tokens = self.tokens[rows.to(self.device, non_blocking=True), :longest]
+            tokens = self.tokens[self._there(rows), :longest]
         if self.load_images is not None:
             rows = images if len(images) else torch.zeros(1, dtype=torch.int64)
-            pixels = self.load_images(rows).to(self.device, non_blocking=True)
+            pixels = self._there(self.load_images(rows))
         return Piece(tokens, len(texts), pixels, len(images))

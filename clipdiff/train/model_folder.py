@@ -9,7 +9,7 @@ from torch import Tensor
 from clipdiff.config.stages import TrainSettings
 from clipdiff.files import write_json, write_tensors
 from clipdiff.grid.layout import CLIP_CONFIG, PROVENANCE, TRAIN_LOG, WEIGHTS
-from clipdiff.provenance import provenance
+from clipdiff.provenance import LossKernels, provenance
 from clipdiff.towers.load import LoadedClip
 from clipdiff.train.trackers import write_train_log
 
@@ -20,6 +20,7 @@ def write_model(
     clip: LoadedClip,
     state: dict[str, Tensor],
     rows: list[dict[str, Any]],
+    loss_kernels: LossKernels | None,
 ) -> None:
     """Write a cell's folder; the weights come last, so a folder that has them is complete.
 
@@ -29,6 +30,7 @@ def write_model(
         clip: the CLIP that was finetuned, for its configuration and tokenizer.
         state: all weights, fp32, by open_clip's names.
         rows: lines of ``train_log.jsonl``.
+        loss_kernels: what computed the loss, if it can say; for the provenance.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).unlink(missing_ok=True)
@@ -41,5 +43,5 @@ def write_model(
     }
     write_json(folder / CLIP_CONFIG, config)
     write_train_log(folder / TRAIN_LOG, rows)
-    write_json(folder / PROVENANCE, provenance(settings))
+    write_json(folder / PROVENANCE, provenance(settings, loss_kernels))
     write_tensors(folder / WEIGHTS, state)

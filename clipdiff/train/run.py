@@ -8,16 +8,19 @@ import torch
 
 from clipdiff.config.stages import TrainSettings
 from clipdiff.files import alone
+from clipdiff.provenance import LossKernels
 from clipdiff.towers.load import load_clip
 from clipdiff.train.assembly import make_stepper
+from clipdiff.train.batches import epoch_batches
 from clipdiff.train.checkpoint import Checkpoints
 from clipdiff.train.engine import start_ranks
 from clipdiff.train.identity import checkpoint_identity
 from clipdiff.train.loop import Loop
 from clipdiff.train.model_folder import write_model
 from clipdiff.train.preemption import Preemption
+from clipdiff.train.step import Stepper
 from clipdiff.train.towers import trained_state
-from clipdiff.train.training_data import read_training_data
+from clipdiff.train.training_data import TrainingData, read_training_data
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +60,23 @@ def train(
     with alone(checkpoints) if ranks.rank == 0 else nullcontext():
         saved = Checkpoints(checkpoints, identity, settings.train, ranks)
         stepper, towers = make_stepper(settings, clip, data, captions, ranks, device)
+        kernels = _loss_kernels(stepper, data, settings)
+        if kernels is not None and ranks.rank == 0:
+            log.info("loss kernels: %s", kernels)
         leaving, events = Preemption(ranks, device), checkpoints / "tensorboard"
         loop = Loop(settings.train, settings.seed, data.lengths, stepper, saved, leaving, events)
         rows = loop.run()
     state |= trained_state(towers)
     if ranks.rank == 0:
-        write_model(output, settings, clip, state, rows)
+        write_model(output, settings, clip, state, rows, kernels)
         log.info("%s: exported, loss %.4f", output, rows[-1]["loss"])
     ranks.barrier()
+
+
+def _loss_kernels(
+    stepper: Stepper, data: TrainingData, settings: TrainSettings
+) -> LossKernels | None:
+    """Return what computes the loss of the first batch of all, wherever a run goes on from."""
+    first = epoch_batches(data.lengths, settings.train.batch, settings.seed, 0)[0]
+    choice = stepper.choose_backend(first)
+    return None if choice is None else LossKernels(**choice._asdict())

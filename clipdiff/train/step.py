@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from clipdiff_kernels import Choice
 from torch import Tensor, nn
 
-from clipdiff.losses.base import BoundedLoss
+from clipdiff.losses.base import BoundedLoss, KernelLoss
 from clipdiff.train.accuracy import in_batch_accuracy
 from clipdiff.train.gradients import loss_gradients
 from clipdiff.train.inputs import Batch, BatchSource, Piece
@@ -53,6 +54,12 @@ class Stepper:
     ):
         self.engine, self.loss, self.source = engine, loss, source
         self.text_embeds, self.ranks, self.loss_optimizer = text_embeds, ranks, loss_optimizer
+
+    def choose_backend(self, rows: Tensor) -> Choice | None:
+        """Return how the loss of a batch of rows (N,) is computed, where the loss can say."""
+        if not isinstance(self.loss, KernelLoss):
+            return None
+        return self.loss.choose_backend(*self.source.frozen_pairs(rows))
 
     def step(self, rows: Tensor, lr: float, with_accuracy: bool) -> StepResult:
         """Train on one global batch of rows (N,) at a learning rate."""
@@ -104,8 +111,8 @@ class Stepper:
         if batch.image_embeds is not None:
             return texts, batch.image_embeds
         images = self.ranks.gather(sides[-1], batch.num_images)
-        zero_row = images.new_zeros(1, images.shape[1])  # the second image of caption pairs
-        return texts, torch.cat([images, zero_row])
+        zeros = images.new_zeros(batch.num_zero_rows, images.shape[1])
+        return texts, torch.cat([images, zeros])
 
     def _backward(
         self,

@@ -5,12 +5,23 @@ Peers are given the normalised differences (N, D), made anew each step as they m
 
 from __future__ import annotations
 
-import pytest
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+
 import torch
-from clipdiff_kernels import contrastive_loss, hinge_loss, launch, squared_loss
+from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels.fused import product_scores
 from harness import LOGIT_SCALE, Loss, device
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, normalize
+
+
+class UnavailableError(Exception):
+    """A provider cannot run here, and why."""
 
 
 def differences(images: Tensor, pairs: Tensor) -> Tensor:
@@ -40,7 +51,7 @@ def eager_hinge(images: Tensor, pairs: Tensor, texts: Tensor) -> Tensor:
 
 
 def _open_clip() -> Loss:
-    clip_loss = pytest.importorskip("open_clip").ClipLoss()
+    clip_loss = _peer("open_clip").ClipLoss()
     scale = torch.tensor(LOGIT_SCALE, device=device())
 
     def loss(images: Tensor, pairs: Tensor, texts: Tensor) -> Tensor:
@@ -52,18 +63,18 @@ def _open_clip() -> Loss:
 
 def _memeff() -> Loss:
     _needs_gpu()
-    memeff = pytest.importorskip("memeff")
+    memeff = _peer("memeff")
     module = memeff.MemoryEfficientCLIPLoss(temperature=1 / LOGIT_SCALE, normalized_inputs=True)
     return lambda i, p, t: module(normalize(differences(i, p), dim=1), t)
 
 
 def _inf_cl() -> Loss:
     _needs_gpu()
-    flash = pytest.importorskip("inf_cl").cal_flash_loss
+    flash = _peer("inf_cl").cal_flash_loss
 
     def loss(images: Tensor, pairs: Tensor, texts: Tensor) -> Tensor:
         if texts.shape[1] % 256:
-            pytest.skip("Inf-CL takes widths that are multiples of 256")
+            raise UnavailableError("Inf-CL takes widths that are multiples of 256")
         dhat = normalize(differences(images, pairs), dim=1)
         rows, columns = (flash(*x, scale=LOGIT_SCALE) for x in ((texts, dhat), (dhat, texts)))
         return (rows.mean() + columns.mean()) / 2
@@ -71,44 +82,68 @@ def _inf_cl() -> Loss:
     return loss
 
 
-def _ours(op: str, backend: str) -> Loss:
-    if backend == "triton" and (launch.interpreting() or not torch.cuda.is_available()):
-        pytest.skip("the Triton kernels are timed on a GPU only")
+def ours(op: str, backend: str, precision: str | None = None, **settings: object) -> Loss:
+    """Our loss by one backend; ``precision`` None multiplies in the dtype of the texts."""
+    function = {"contrastive": contrastive_loss, "squared": squared_loss, "hinge": hinge_loss}[op]
+    chosen = partial(function, backend=backend, precision=precision, **settings)
     if op == "contrastive":
-        return lambda i, p, t: contrastive_loss(i, p, t, LOGIT_SCALE, backend=backend)
-    function = squared_loss if op == "squared" else hinge_loss
-    return lambda i, p, t: function(i, p, t, backend=backend)
+        return lambda i, p, t: chosen(i, p, t, LOGIT_SCALE)
+    return chosen
+
+
+@contextmanager
+def products_by_library(wanted: bool) -> Iterator[None]:
+    """``triton`` with the library's products and kernels for what is left, where ``wanted``."""
+    product_scores.LIBRARY = wanted
+    try:
+        yield
+    finally:
+        product_scores.LIBRARY = False
 
 
 def _compiled(loss: Loss) -> Loss:
-    _needs_gpu()
-    return torch.compile(loss)
+    """Compiled for the shapes of one size; without a GPU traced only, which proves that it can."""
+    backend = "inductor" if torch.cuda.is_available() else "aot_eager"
+    return torch.compile(loss, backend=backend, dynamic=False)
+
+
+def _peer(name: str) -> ModuleType:
+    if importlib.util.find_spec(name) is None:
+        raise UnavailableError(f"{name} is not installed")
+    return importlib.import_module(name)
 
 
 def _needs_gpu() -> None:
     if not torch.cuda.is_available():
-        pytest.skip("a peer for GPUs")
+        raise UnavailableError("for GPUs")
 
 
 EAGER = {"contrastive": eager_contrastive, "squared": eager_squared, "hinge": eager_hinge}
 NAMES = {
     "contrastive": [
         "eager", "eager-compiled", "open_clip", "open_clip-compiled", "memeff", "inf-cl",
-        "reference", "chunked", "gather", "triton",
+        "reference", "chunked", "gather", "triton", "triton-gather",
     ],
     "squared": ["eager", "eager-compiled", "reference", "chunked", "triton"],
-    "hinge": ["eager", "eager-compiled", "reference", "chunked", "gather", "triton"],
+    "hinge": [
+        "eager", "eager-compiled", "reference", "chunked", "gather", "triton", "triton-gather",
+    ],
 }  # fmt: skip
+FUSED = {op: [name for name in names if name.startswith("triton")] for op, names in NAMES.items()}
 PEERS = {"open_clip": _open_clip, "memeff": _memeff, "inf-cl": _inf_cl}
 
 
 def provider(op: str, name: str) -> Loss:
-    """The loss that ``name`` computes; skips the test where it cannot run here."""
+    """The loss that ``name`` computes.
+
+    Raises:
+        UnavailableError: it cannot run here.
+    """
     base = name.removesuffix("-compiled")
     if base == "eager":
         loss = EAGER[op]
     elif base in PEERS:
         loss = PEERS[base]()
     else:
-        loss = _ours(op, base)
+        loss = ours(op, base)
     return _compiled(loss) if name.endswith("-compiled") else loss

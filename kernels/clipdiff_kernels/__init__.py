@@ -3,12 +3,12 @@
 Tensors and floats in, a scalar out: no config, rank, file or logger is known here.
 """
 
-from clipdiff_kernels.blocks import AllReduce
-from clipdiff_kernels.contrastive import contrastive_loss, contrastive_loss_rows
-from clipdiff_kernels.dispatch import Choice, choose_backend
-from clipdiff_kernels.hinge import hinge_loss, hinge_loss_rows
-from clipdiff_kernels.squared import squared_loss, squared_loss_rows
-from clipdiff_kernels.stats import Stats
+from .blocks import AllReduce
+from .contrastive import contrastive_loss, contrastive_loss_rows
+from .dispatch import Choice, choose_backend
+from .hinge import hinge_loss, hinge_loss_rows
+from .squared import squared_loss, squared_loss_rows
+from .stats import Stats
 
 __all__ = [
     "AllReduce",

@@ -23,7 +23,7 @@ def debugging() -> bool:
 def check_embeds(
     image_embeds: Tensor, pair_index: Tensor, text_embeds: Tensor, row_offset: int | None = None
 ) -> None:
-    """X (M, D) and T of one floating dtype, width and device, pairs (N, 2) of integers.
+    """X (M, D) and T, floating, of one width and device, pairs (N, 2) of integers.
 
     T is (N, D), or with ``row_offset`` a block (n, D) of its rows.
     """
@@ -32,9 +32,9 @@ def check_embeds(
             raise ValueError(f"{name} must be a matrix of embeddings, got shape {_shape(tensor)}")
         if tensor.dtype not in FLOATS:
             raise ValueError(f"{name} must be floating point, got {tensor.dtype}")
-    if image_embeds.dtype != text_embeds.dtype:
+    if (image_embeds.dtype == torch.float64) != (text_embeds.dtype == torch.float64):
         raise ValueError(
-            "image_embeds and text_embeds must share one dtype, got "
+            "image_embeds and text_embeds must both be float64, or neither, got "
             f"{image_embeds.dtype} and {text_embeds.dtype}; cast one of them"
         )
     if image_embeds.shape[1] != text_embeds.shape[1]:
@@ -50,6 +50,15 @@ def check_embeds(
             )
     _check_pairs(pair_index, image_embeds)
     _check_rows(pair_index, text_embeds, row_offset)
+
+
+def check_whole(op: str, pair_index: Tensor, text_embeds: Tensor) -> None:
+    """The reference, which keeps whole matrices, computes the block of all rows and no other."""
+    if len(text_embeds) != len(pair_index):
+        raise ValueError(
+            f"backend 'reference' cannot compute a block of rows of {op}: it knows whole batches "
+            f"only, got {len(text_embeds)} of {len(pair_index)} texts; take another, or give all"
+        )
 
 
 def check_group_ids(group_ids: Tensor | None, pair_index: Tensor) -> None:

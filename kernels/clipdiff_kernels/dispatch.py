@@ -1,27 +1,23 @@
-"""Which backend computes an op: an argument, an environment variable, or a measured table."""
+"""Which backend computes an op, and in what precision: arguments, a variable, a table."""
 
-import importlib
+from __future__ import annotations
+
 import importlib.util
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.stats import Stats, pair_stats
+from .blocks import Block
 
 BACKEND_VARIABLE = "CLIPDIFF_KERNELS_BACKEND"
 
-MODULES = {"reference": "reference", "chunked": "chunked", "gather": "gather", "triton": "fused"}
-"""Backend -> module of the op that holds its ``loss``."""
-
 BACKENDS = {
-    "contrastive": ("reference", "chunked", "gather", "triton"),
-    "hinge": ("reference", "chunked", "gather", "triton"),
+    "contrastive": ("reference", "chunked", "gather", "triton", "triton-gather"),
+    "hinge": ("reference", "chunked", "gather", "triton", "triton-gather"),
     "squared": ("reference", "chunked", "triton"),
 }
-BLOCK_BACKENDS = ("chunked", "gather")
-"""Backends that can compute a block of rows (``row_offset``)."""
 
 GATHER_FROM = {
     "cpu": ((64, 4.0), (128, 2.0), (256, 1.4), (768, 1.3)),
@@ -30,14 +26,26 @@ GATHER_FROM = {
 """Device -> ((D, smallest N / M at which gathers beat products with the differences), ...).
 
 CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026 (the times
-are in docs/kernels.md). CUDA: from the operations and the bytes gathered from L2, not measured.
+are in docs/kernels.md). CUDA: from the predicted times, not measured.
+"""
+
+PRECISIONS = {
+    "fp32": torch.float32,
+    "tf32x3": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""What Triton multiplies in, and the dtype of what it multiplies; sums are float32.
+
+``fp32`` are IEEE products, without tensor cores; ``tf32x3`` makes nearly the same of three on them.
 """
 
 
 class Choice(NamedTuple):
-    """A backend and the reason for it, as a sentence."""
+    """A backend, the precision of its products, and the reason, as a sentence."""
 
     backend: str
+    precision: str
     reason: str
 
 
@@ -46,79 +54,102 @@ def choose_backend(
     image_embeds: Tensor,
     pair_index: Tensor,
     backend: str = "auto",
-    *,
-    block: bool = False,
+    precision: str | None = None,
 ) -> Choice:
-    """The backend that ``op`` takes for these inputs, and why.
+    """The backend that ``op`` takes for these inputs, the precision of its products, and why.
 
     On a CPU M is the number of distinct images among the pairs; elsewhere, where counting them
-    would wait for the device, the rows of ``image_embeds``.
+    would wait for the device, the rows of ``image_embeds``: pass those of the batch only.
 
     Args:
         op: "contrastive", "squared" or "hinge".
-        image_embeds: (M, D).
+        image_embeds: (M, D), of the texts' dtype.
         pair_index: (N, 2).
         backend: "auto", or the backend wanted. "auto" follows CLIPDIFF_KERNELS_BACKEND if set.
-        block: whether a block of rows is computed (the ``_rows`` ops).
+        precision: None for the dtype of the embeddings, or "fp32", "tf32x3", "bf16", "fp16".
 
     Raises:
-        ValueError: no such op, or the op has no such backend.
+        ValueError: no such op, or the op has no such backend, or no such precision.
     """
     if op not in BACKENDS:
         raise ValueError(f"op must be one of {', '.join(BACKENDS)}, got {op!r}")
-    allowed = tuple(b for b in BACKENDS[op] if not block or b in BLOCK_BACKENDS)
-    by = "backend"
+    block = Block(image_embeds, pair_index, image_embeds)
+    return choose(op, block, backend, precision_for(image_embeds, precision))
+
+
+def choose(op: str, block: Block, backend: str, precision: str) -> Choice:
+    """The same for a block, and a precision that ``precision_for`` gave."""
+    by, allowed = "backend", BACKENDS[op]
     if backend == "auto" and os.environ.get(BACKEND_VARIABLE):
         backend, by = os.environ[BACKEND_VARIABLE], BACKEND_VARIABLE
-    if backend != "auto":
-        if backend not in allowed:
-            what = f"a block of rows of {op}" if block else op
-            raise ValueError(
-                f"{by} must be auto or, for {what}, one of {', '.join(allowed)}; got {backend!r}"
-            )
-        return Choice(backend, f"{by} asks for it")
-    return _measured_choice(image_embeds, pair_index, allowed)
+    if backend == "auto":
+        backend, reason = _by_the_table(block, allowed)
+    else:
+        _check(op, backend, by)
+        reason = f"{by} asks for it"
+    if not backend.startswith("triton"):
+        wide = block.text_embeds.dtype == torch.float64
+        precision = "fp64" if wide else "fp32"
+    return Choice(backend, precision, reason)
 
 
-def run(
-    op: str,
-    image_embeds: Tensor,
-    pair_index: Tensor,
-    text_embeds: Tensor,
-    *args: float | Tensor,
-    backend: str,
-    return_stats: bool,
-    rows: dict[str, Any] | None = None,
-    **settings: Any,
-) -> Tensor | tuple[Tensor, Stats]:
-    """Compute ``op`` on checked arguments with the chosen backend, whose module is imported now.
+def is_reference(op: str, backend: str) -> bool:
+    """Whether the formula in plain torch is asked for, which is no operator.
 
-    ``rows`` holds ``row_offset`` and ``all_reduce`` where ``text_embeds`` is a block of rows.
+    Raises:
+        ValueError: the op has no such backend.
     """
-    inputs = image_embeds.contiguous(), pair_index.long().contiguous(), text_embeds.contiguous()
-    block = rows is not None
-    name = choose_backend(op, *inputs[:2], backend, block=block).backend
-    if name == "gather" and not block and _fused(image_embeds):
-        name, settings["gather"] = "triton", True
-    module = importlib.import_module(f"clipdiff_kernels.{op}.{MODULES[name]}")
-    loss = module.loss(*inputs, *args, **settings, **(rows or {}))
-    return (loss, pair_stats(*inputs, **(rows or {}))) if return_stats else loss
+    by = "backend"
+    if backend == "auto":
+        backend, by = os.environ.get(BACKEND_VARIABLE) or "auto", BACKEND_VARIABLE
+    if backend != "auto":
+        _check(op, backend, by)
+    return backend == "reference"
 
 
-def _measured_choice(image_embeds: Tensor, pair_index: Tensor, allowed: tuple[str, ...]) -> Choice:
-    device, width = image_embeds.device.type, image_embeds.shape[1]
-    direct = "triton" if "triton" in allowed and _fused(image_embeds) else "chunked"
+def precision_for(embeds: Tensor, precision: str | None) -> str:
+    """The precision asked for; else that of autocast or, without it, of the embeddings.
+
+    Raises:
+        ValueError: no such precision.
+    """
+    if precision is not None:
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be None or one of {', '.join(PRECISIONS)}, got {precision!r}"
+            )
+        return precision
+    dtype, device = embeds.dtype, embeds.device.type
+    if dtype == torch.float32 and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, "fp32")
+
+
+def _check(op: str, backend: str, by: str) -> None:
+    if backend not in BACKENDS[op]:
+        raise ValueError(
+            f"{by} must be auto or, for {op}, one of {', '.join(BACKENDS[op])}; got {backend!r}"
+        )
+
+
+def _by_the_table(block: Block, allowed: tuple[str, ...]) -> tuple[str, str]:
+    device, width = block.image_embeds.device.type, block.image_embeds.shape[1]
+    fused = _runs_triton(block.text_embeds)
+    direct, gather = ("triton", "triton-gather") if fused else ("chunked", "gather")
     if "gather" not in allowed:
-        return Choice(direct, f"{device}; one pass over the pairs, nothing to gather")
+        return direct, f"{device}; one pass over the pairs, nothing to gather"
+    if fused and block.image_embeds.requires_grad:
+        return direct, f"{device}; its gathers have no gradient to the images"
     if device not in GATHER_FROM:
-        return Choice(direct, f"gathers were not measured on {device}")
-    num_pairs = len(pair_index)
-    num_images = len(pair_index.unique()) if device == "cpu" else len(image_embeds)
+        return direct, f"gathers were not measured on {device}"
+    num_pairs = block.num_pairs
+    on_host = device == "cpu"
+    num_images = len(block.pair_index.unique()) if on_host else len(block.image_embeds)
     least, ratio = _gather_from(device, width), num_pairs / num_images
     facts = f"{device}, N / M = {num_pairs} / {num_images} = {ratio:.2f}, D = {width}"
     if ratio >= least:
-        return Choice("gather", f"{facts}: gathers win from {least:.2f} on")
-    return Choice(direct, f"{facts}: gathers win only from {least:.2f} on")
+        return gather, f"{facts}: gathers win from {least:.2f} on"
+    return direct, f"{facts}: gathers win only from {least:.2f} on"
 
 
 def _gather_from(device: str, width: int) -> float:
@@ -128,7 +159,7 @@ def _gather_from(device: str, width: int) -> float:
     return fitting[-1] if fitting else table[0][1]
 
 
-def _fused(image_embeds: Tensor) -> bool:
+def _runs_triton(embeds: Tensor) -> bool:
     """Whether the Triton kernels can run: a CUDA tensor up to float32, and the package."""
-    narrow = image_embeds.dtype != torch.float64
-    return image_embeds.is_cuda and narrow and importlib.util.find_spec("triton") is not None
+    narrow = embeds.dtype != torch.float64
+    return embeds.is_cuda and narrow and importlib.util.find_spec("triton") is not None

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.differences import EPS, accumulate_dtype
+from .differences import EPS, accumulate_dtype
 
 
 def widen(tensor: Tensor) -> Tensor:

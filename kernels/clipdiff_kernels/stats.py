@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.blocks import AllReduce, alone
-from clipdiff_kernels.differences import unit_differences
+from .blocks import AllReduce, alone
+from .differences import unit_differences
 
 
 class Stats(NamedTuple):
@@ -32,3 +32,20 @@ def pair_stats(
     unit, norm = unit_differences(image_embeds, mine)
     sums = torch.stack([(unit * text_embeds).sum(), norm.sum()])
     return Stats(*(all_reduce(sums, "sum") / len(pair_index)).unbind())
+
+
+def with_stats(
+    loss: Tensor,
+    return_stats: bool,
+    image_embeds: Tensor,
+    pair_index: Tensor,
+    text_embeds: Tensor,
+    row_offset: int = 0,
+    all_reduce: AllReduce = alone,
+) -> Tensor | tuple[Tensor, Stats]:
+    """What an op returns: the loss or, if asked for, also the statistics."""
+    if not return_stats:
+        return loss
+    return loss, pair_stats(
+        image_embeds, pair_index, text_embeds, row_offset=row_offset, all_reduce=all_reduce
+    )

@@ -27,7 +27,7 @@ INPUTS = {
     "text_embeds must be a matrix.*\\(3, 8, 1\\)": (X, PAIRS, TEXT[..., None]),
     "image_embeds must be floating.*int64": (X.long(), PAIRS, TEXT),
     "text_embeds must be floating.*complex64": (X, PAIRS, TEXT.to(torch.complex64)),
-    "share one dtype.*float32 and torch.bfloat16": (X, PAIRS, TEXT.bfloat16()),
+    "both be float64, or neither.*float32 and torch.float64": (X, PAIRS, TEXT.double()),
     "same width.*\\(4, 8\\) and \\(3, 7\\)": (X, PAIRS, TEXT[:, :7]),
     "one row a pair.*\\(3, 2\\) and \\(2, 8\\)": (X, PAIRS, TEXT[:2]),
     "pair_index must have shape \\(N, 2\\).*\\(2, 3\\)": (X, PAIRS.T, TEXT),
@@ -73,6 +73,10 @@ def test_inputs(op, message, inputs):
         (
             "group_ids must be integers.*float32",
             lambda: contrastive_loss(X, PAIRS, TEXT, 1.0, group_ids=torch.zeros(3)),
+        ),
+        (
+            "precision must be None or one of fp32.*'tf32'",
+            lambda: hinge_loss(X, PAIRS, TEXT, precision="tf32"),
         ),
         ("backend must be auto or.*'cuda'", lambda: squared_loss(X, PAIRS, TEXT, backend="cuda")),
     ],

@@ -64,8 +64,11 @@ def test_unknown_op(make_batch):
 def test_blocks_need_a_backend_that_has_them(make_batch):
     batch = make_batch(9, 5, 8)
     inputs = batch.image_embeds, batch.pair_index, batch.text_embeds
-    with pytest.raises(ValueError, match=r"block of rows.*chunked, gather.*'reference'"):
-        contrastive_loss_rows(*inputs, 1.0, row_offset=0, all_reduce=alone, backend="reference")
+    rows = {"row_offset": 0, "all_reduce": alone, "backend": "reference"}
+    with pytest.raises(ValueError, match=r"'reference' cannot compute a block of rows.*8 of 9"):
+        contrastive_loss_rows(*inputs[:2], batch.text_embeds[:8], 1.0, **rows)
+    whole = contrastive_loss(*inputs, 1.0, backend="reference")
+    assert torch.equal(contrastive_loss_rows(*inputs, 1.0, **rows), whole)
 
 
 def test_triton_is_imported_only_where_it_is_chosen():

@@ -6,7 +6,9 @@ before triton's import; ``test_fused_interpreter.py`` starts such a process.
 
 import pytest
 import torch
-from clipdiff_kernels import gather_table, launch
+from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels.fused import gather_table, launch, product_scores
+from clipdiff_kernels.fused.tiles import CHOSEN, Tile
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if not launch.available(DEVICE):
@@ -15,18 +17,7 @@ if not launch.available(DEVICE):
         allow_module_level=True,
     )
 
-from clipdiff_kernels.contrastive import fused as contrastive  # noqa: E402
-from clipdiff_kernels.contrastive import reference as contrastive_reference  # noqa: E402
-from clipdiff_kernels.hinge import fused as hinge  # noqa: E402
-from clipdiff_kernels.hinge import reference as hinge_reference  # noqa: E402
-from clipdiff_kernels.squared import fused as squared  # noqa: E402
-from clipdiff_kernels.squared import reference as squared_reference  # noqa: E402
-
-OPS = {
-    "contrastive": (contrastive.loss, contrastive_reference.loss),
-    "squared": (squared.loss, squared_reference.loss),
-    "hinge": (hinge.loss, hinge_reference.loss),
-}
+OPS = {"contrastive": contrastive_loss, "squared": squared_loss, "hinge": hinge_loss}
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 # (N, M, D): the smallest, odd ones, a width off every block, more pairs than a tile holds.
 SHAPES = [(1, 2, 16), (2, 3, 5), (3, 4, 1), (47, 10, 24), (129, 40, 33)]
@@ -82,11 +73,23 @@ def relative(got, wanted, floor=1e-6):
     return (error / torch.linalg.vector_norm(wanted.double()).clamp_min(floor)).item()
 
 
-def check(op, batch, dtype, *, slack=1.0, gather=False, needs=(True, True), **settings):
+def check(
+    op,
+    batch,
+    dtype,
+    *,
+    slack=1.0,
+    gather=False,
+    needs=(True, True),
+    precision=None,
+    keep=None,
+    **settings,
+):
     """Within 1e-5 in fp32; in 16 bits within 2e-3 (loss) and 1e-2 (gradients, by norm)."""
-    loss, reference = OPS[op]
-    wanted = run(reference, batch, torch.float64, needs=needs, **settings)
-    got = run(loss, batch, dtype, needs=needs, **settings, **({"gather": True} if gather else {}))
+    precision = {} if precision is None else {"precision": precision}
+    loss, backend = OPS[op], "triton-gather" if gather else "triton"
+    wanted = run(loss, batch, torch.float64, needs=needs, backend="reference", **settings)
+    got = run(loss, batch, keep or dtype, needs=needs, backend=backend, **settings, **precision)
     limits = (1e-5, 1e-5) if dtype == FP32 else (2e-3, 1e-2)
     assert got[0].dtype == torch.float32
     # A loss near 0 is a difference of logits: there the error is absolute.
@@ -141,14 +144,18 @@ def test_contrastive_long_texts_take_the_online_maximum():
 
 def test_contrastive_float_scale():
     batch = make_batch((47, 10, 24), FP32)
-    got, wanted = contrastive.loss(*batch, 14.3), contrastive_reference.loss(*batch, 14.3)
+    got = contrastive_loss(*batch, 14.3, backend="triton")
+    wanted = contrastive_loss(*batch, 14.3, backend="reference")
     assert relative(got, wanted) < 1e-5
 
 
 @pytest.mark.parametrize("op", ["contrastive", "hinge"])
 def test_small_workspace(op, monkeypatch):
-    """Several launches over the rows, several chunks of pairs to the images: the same numbers."""
+    """Several launches over the rows and several tiles in each: the same numbers."""
     monkeypatch.setattr(launch, "WORKSPACE_BYTES", 4 * 129 * 64)
+    monkeypatch.setitem(CHOSEN, "product32", Tile(32, 16, 16, 4, 2))
+    monkeypatch.setitem(CHOSEN, "walk", Tile(64, 16, 0, 4, 1))
+    monkeypatch.setitem(CHOSEN, "segment", Tile(16, 16, 0, 4, 1))
     extra = {"scale": 14.3} if op == "contrastive" else {"margin": 0.2}
     check(op, make_batch((129, 6, 33), FP32), FP32, **extra)
     check(op, make_batch((129, 6, 33), FP32), FP32, gather=True, needs=(False, True), **extra)
@@ -239,24 +246,67 @@ def test_strided_and_int32_inputs(op):
     strided = images.T.contiguous().T, pairs.int(), texts.T.contiguous().T
     assert not strided[0].is_contiguous()
     extra = (14.3,) if op == "contrastive" else ()
-    loss, _ = OPS[op]
-    assert torch.equal(loss(*strided, *extra), loss(images, pairs, texts, *extra))
+    loss = OPS[op]
+    losses = [loss(*x, *extra, backend="triton") for x in (strided, (images, pairs, texts))]
+    assert torch.equal(*losses)
 
 
 def test_same_bits_twice():
-    """Single writers and fixed orders: the loss and the text gradient repeat to the bit."""
+    """Single writers and fixed orders: the loss and its gradients repeat to the bit."""
     batch = make_batch((70, 40, 33), FP32)
     first, again = (
-        run(contrastive.loss, batch, FP32, scale=14.3, needs=(False, True)) for _ in range(2)
+        run(contrastive_loss, batch, FP32, scale=14.3, backend="triton") for _ in range(2)
     )
     assert torch.equal(first[0], again[0])
-    assert torch.equal(first[2], again[2])
+    assert all(map(torch.equal, first[1:], again[1:]))
 
 
 def test_float64_is_refused():
     batch = make_batch((3, 4, 8), torch.float64)
     with pytest.raises(ValueError, match="float64"):
-        squared.loss(*batch)
+        squared_loss(*batch, backend="triton")
+
+
+@pytest.mark.parametrize("op", ["contrastive", "hinge"])
+def test_products_by_the_library(op, monkeypatch):
+    """The way that the tiles are measured against gives the same numbers."""
+    monkeypatch.setattr(product_scores, "LIBRARY", True)
+    extra = {"scale": 14.3} if op == "contrastive" else {"margin": 0.2}
+    check(op, make_batch((129, 6, 33), FP32), FP32, **extra)
+    check(op, make_batch((129, 6, 33), BF16), BF16, **extra)
+
+
+@pytest.mark.parametrize(
+    ("op", "gather"),
+    [("contrastive", False), ("contrastive", True), ("hinge", False), ("hinge", True),
+     ("squared", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "tf32x3"])
+def test_precision_of_float32_inputs(precision, op, gather):
+    """Rounded once, to be multiplied; gradients in float32, down to those that float16 has not."""
+    batch = make_batch((129, 6, 33), FP32)
+    extra = {"scale": 14.3} if op == "contrastive" else {}
+    settings = {"upstream": 1e-6, "needs": (not gather, True), "slack": 1.5, "gather": gather}
+    if precision == "tf32x3":
+        check(op, batch, FP32, precision=precision, **settings, **extra)
+    else:
+        narrow = {"bf16": BF16, "fp16": FP16}[precision]
+        check(op, (batch[0], batch[1], batch[2].to(narrow).float()), narrow,
+              keep=FP32, precision=precision, **settings, **extra)  # fmt: skip
+
+
+def test_float32_images_beside_texts_in_16_bits():
+    """Differences are made before any rounding."""
+    images, pairs, texts = make_batch((47, 10, 24), FP32, near=0.05)
+    texts = texts.bfloat16().requires_grad_()
+    loss = contrastive_loss(images, pairs, texts, 14.3, backend="triton")
+    loss.backward()
+    wide = texts.detach().double().requires_grad_()
+    wanted = contrastive_loss(images.double(), pairs, wide, 14.3, backend="reference")
+    wanted.backward()
+    assert texts.grad.dtype == BF16
+    assert relative(loss, wanted.detach()) < 2e-3
+    assert relative(texts.grad, wide.grad) < 1e-2
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch.nn.functional import normalize
 
 from clipdiff.errors import ConfigError
-from clipdiff.losses.base import LOSSES, BlockLoss, BoundedLoss
+from clipdiff.losses.base import LOSSES, BlockLoss, BoundedLoss, KernelLoss
 from clipdiff.losses.contrastive import Contrastive
 from clipdiff.losses.hinge import Hinge
 from clipdiff.losses.squared import Squared
@@ -37,6 +37,21 @@ def test_settings_reach_the_kernels(inputs):
         assert float(block) == pytest.approx(float(value))
         assert isinstance(module, BlockLoss)
         assert isinstance(module, BoundedLoss)
+        assert isinstance(module, KernelLoss)
+
+
+@pytest.mark.parametrize("entry", [Contrastive(), Squared(), Hinge()])
+def test_the_precision_reaches_the_kernels(entry, inputs, monkeypatch):
+    module = entry.module()
+    module.precision = "bf16"
+    monkeypatch.setenv("CLIPDIFF_KERNELS_BACKEND", "triton")
+    told = ("triton", "bf16", "CLIPDIFF_KERNELS_BACKEND asks for it")
+    assert module.choose_backend(*inputs[:2]) == told
+    module.precision = "int8"
+    everyone = {"row_offset": 0, "all_reduce": lambda tensor, _op: tensor}
+    for call in (module, lambda *given: module.rows(*given, **everyone)):
+        with pytest.raises(ValueError, match=r"precision must be .*'int8'"):
+            call(*inputs)
 
 
 def test_equal_texts_are_no_negatives(inputs):

@@ -11,7 +11,7 @@ from clipdiff.config.stages import train_settings
 from clipdiff.errors import ConfigError, DataError
 from clipdiff.files import read_json, read_parquet, write_json, write_parquet
 from clipdiff.grid import PRETRAINED, Cell
-from clipdiff.provenance import provenance
+from clipdiff.provenance import LossKernels, provenance
 
 CELL = Cell.of("bert", "hinge", 0)
 
@@ -20,7 +20,8 @@ CELL = Cell.of("bert", "hinge", 0)
 def traced(own):
     """A results folder with one cell's model and the answers that it was trained on."""
     own.layout.weights(CELL).write_bytes(b"weights")
-    write_json(own.layout.provenance(CELL), provenance(train_settings(own.config, CELL)))
+    kernels = LossKernels(backend="chunked", precision="fp32", reason="cpu, N / M = 1.30")
+    write_json(own.layout.provenance(CELL), provenance(train_settings(own.config, CELL), kernels))
     answers = {"llm": "bert", "model": "org/bert", "prompt_version": "scaffold-1", "seed": 0}
     write_parquet(own.layout.generations("bert"), pd.DataFrame([answers] * 30))
     facts = read_json(own.layout.metrics(CELL))
@@ -51,6 +52,7 @@ def test_value_items_images_and_model_are_told(traced):
     assert "30 rows by bert (org/bert), prompt scaffold-1, seed 0" in found
     kept = read_parquet(traced.layout.differences("bert"))["kept"]
     assert f"{len(kept)} rows, {kept.sum()} kept" in found
+    assert "chunked, products in fp32 (cpu, N / M = 1.30)" in found
     assert "not those of the evaluation" in found  # the items are planted, not drawn
     assert "another CLIP" not in found
     assert "newer than its metrics" not in found

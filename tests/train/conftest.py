@@ -25,6 +25,7 @@ from clipdiff.train.run import train
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # gloo_rank.py
+RANK = Path(__file__).with_name("rank_of_trainings.py")
 WEIGHTS = "open_clip_model.safetensors"
 MODEL_CFG = {
     "embed_dim": 16,
@@ -126,6 +127,39 @@ class Bench:
         """Wait for a started training; return its exported folder."""
         assert process.wait(timeout=600) == 0, (root / "log").read_text()[-3000:]
         return Layout(root).model(self.cell)
+
+    def run_together(self, cases: dict[str, dict], ranks: int, folder: Path) -> str:
+        """Run trainings one after the other in one group of processes; return what they log.
+
+        Args:
+            cases: name -> what ``settings`` takes, and ``kernels``, the backend of the loss.
+            ranks: number of processes.
+            folder: each case's ``model`` and ``checkpoints`` lie in a folder of its name there.
+        """
+        jobs = [
+            {
+                "kernels": changes.get("kernels", "auto"),
+                "settings": self.settings(
+                    **{name: each for name, each in changes.items() if name != "kernels"},
+                    ranks=ranks,
+                ).model_dump(mode="json"),
+                "captions": str(self.files.captions),
+                "embeds": str(self.files.image_embeds),
+                "differences": str(self.files.differences(self.cell.row)),
+                "output": str(folder / name / "model"),
+                "checkpoints": str(folder / name / "checkpoints"),
+            }
+            for name, changes in cases.items()
+        ]
+        (folder / "jobs.json").write_text(json.dumps(jobs))
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        launch += [f"--nproc-per-node={ranks}", str(RANK), str(folder / "jobs.json")]
+        done = subprocess.run(
+            launch, check=False, timeout=900, capture_output=True, text=True,
+            env=os.environ | {"TRITON_INTERPRET": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr
 
 
 @pytest.fixture(scope="session")

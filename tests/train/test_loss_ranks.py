@@ -1,7 +1,11 @@
 """A batch that lies over gloo ranks gives the loss and the gradients of one process."""
 
+import functools
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,9 @@ from clipdiff.train.ranks import Ranks, share_sizes
 
 IMAGES, PAIRS, WIDTH = 9, 13, 6
 SCRIPT = Path(__file__).with_name("gloo_rank.py")
+KERNELS = {"triton": {"product_kernel"}, "triton-gather": {"walk_kernel", "segment_kernel"}}
+TIGHT = {"atol": 1e-6, "rtol": 1e-5}
+sizes = pytest.mark.parametrize("size", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +42,75 @@ def single(inputs) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def folder(inputs, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("ranks")
-    save_file(inputs, folder / "inputs.safetensors")
-    return folder
+def ranks_of(inputs, tmp_path_factory) -> Callable[[int], Path]:
+    """Run as many processes; return the folder of what they find."""
+
+    @functools.cache
+    def run(size: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"ranks{size}")
+        save_file(inputs, folder / "inputs.safetensors")
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(rank), str(size), str(folder)],
+                env=os.environ | {"TRITON_INTERPRET": "1"},
+            )
+            for rank in range(size)
+        ]
+        assert [process.wait(timeout=400) for process in processes] == [0] * size
+        return folder
+
+    return run
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_ranks_give_the_single_process_gradients(size, inputs, single, folder):
-    command = [sys.executable, str(SCRIPT)]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(size), str(folder)]) for rank in range(size)
-    ]
-    assert [process.wait(timeout=200) for process in processes] == [0] * size
-    parts = [load_file(folder / f"rank{rank}of{size}.safetensors") for rank in range(size)]
-    assert [len(part["hinge-False-text"]) for part in parts] == share_sizes(PAIRS, size)
-    for name, expected in single.items():
+def parts(folder: Path, size: int, backend: str, precision: str) -> list[dict[str, torch.Tensor]]:
+    """Return what each rank found."""
+    stem = f"{backend}-{precision}-rank"
+    return [load_file(folder / f"{stem}{rank}of{size}.safetensors") for rank in range(size)]
+
+
+def joined(found: list[dict[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what the ranks found: their texts in a row, all else of each of them."""
+    for name in found[0]:
+        values = [part[name] for part in found]
         if name.endswith("-text"):
-            whole = torch.cat([part[name] for part in parts])
-            torch.testing.assert_close(whole, expected, atol=1e-6, rtol=1e-5, msg=name)
-            continue
-        for part in parts:
-            torch.testing.assert_close(part[name], expected, atol=1e-6, rtol=1e-5, msg=name)
+            assert [len(each) for each in values] == share_sizes(PAIRS, len(found))
+            values = [torch.cat(values)]
+        for value in values:
+            yield name, value
+
+
+@sizes
+@pytest.mark.parametrize("backend", ["auto", *KERNELS])
+def test_ranks_give_the_single_process_gradients(size, backend, single, ranks_of):
+    found = parts(ranks_of(size), size, backend, "fp32")
+    lacking = {name.split("-")[0] for name in set(single) - set(found[0])}
+    assert lacking == ({"squared"} if backend == "triton-gather" else set())
+    for name, value in joined(found):
+        torch.testing.assert_close(value, single[name], **TIGHT, msg=name)
+
+
+@sizes
+@pytest.mark.parametrize("backend", KERNELS)
+def test_16_bits_round_the_same_on_all_ranks(size, backend, single, ranks_of):
+    found = parts(ranks_of(size), size, backend, "bf16")
+    (alone,) = parts(ranks_of(1), 1, backend, "bf16")
+    for name, value in joined(found):
+        torch.testing.assert_close(value, alone[name], **TIGHT, msg=name)
+        expected, apart = single[name], (value - single[name]).norm()
+        assert apart <= 0.02 * expected.norm(), name
+        if name.startswith("contrastive"):
+            assert apart > 1e-5 * expected.norm(), f"{name} was not rounded"
+
+
+@sizes
+@pytest.mark.parametrize("backend", KERNELS)
+def test_ranks_launch_the_fused_kernels(size, backend, ranks_of):
+    for rank in range(size):
+        for precision in ("fp32", "bf16"):
+            path = ranks_of(size) / f"{backend}-{precision}-rank{rank}of{size}.json"
+            assert set(json.loads(path.read_text())) >= {"pair_facts_kernel", *KERNELS[backend]}
+        torch_only = ranks_of(size) / f"auto-fp32-rank{rank}of{size}.json"
+        assert json.loads(torch_only.read_text()) == {}
 
 
 def test_a_single_process_agrees_with_the_reference(inputs, single):

@@ -1,11 +1,8 @@
 """Trainings as processes of their own: ranks, ZeRO stages, and a kill."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,9 +10,6 @@ import pytest
 import torch
 
 pytestmark = pytest.mark.slow
-
-SCRIPT = Path(__file__).with_name("rank_of_trainings.py")
-
 
 SGD = {"optimizer": "sgd", "lr": 0.1}  # Adam turns rounding of small gradients into steps
 CONTRASTIVE = {"kind": "contrastive", "logit_scale": 10.0}
@@ -38,31 +32,10 @@ TWO_RANKS = {
 }
 
 
-def run_together(bench, cases: dict[str, dict], ranks: int, folder: Path) -> str:
-    """Run trainings one after the other in one group of processes; return what they log."""
-    jobs = [
-        {
-            "settings": bench.settings(**changes, ranks=ranks).model_dump(mode="json"),
-            "captions": str(bench.files.captions),
-            "embeds": str(bench.files.image_embeds),
-            "differences": str(bench.files.differences(bench.cell.row)),
-            "output": str(folder / name / "model"),
-            "checkpoints": str(folder / name / "checkpoints"),
-        }
-        for name, changes in cases.items()
-    ]
-    (folder / "jobs.json").write_text(json.dumps(jobs))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += [f"--nproc-per-node={ranks}", str(SCRIPT), str(folder / "jobs.json")]
-    done = subprocess.run(launch, check=False, timeout=900, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stderr
-
-
 @pytest.fixture(scope="module")
 def two_ranks(bench, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("two_ranks")
-    run_together(bench, TWO_RANKS, 2, folder)
+    bench.run_together(TWO_RANKS, 2, folder)
     return folder
 
 
@@ -81,7 +54,7 @@ def test_two_ranks_give_the_losses_of_one(bench, case, two_ranks, curve):
 
 def test_three_ranks_and_a_share_of_each_size(bench, curve, tmp_path):
     changes = {"batch": 13, "micro_batch": 2, "zero_stage": 1} | SGD
-    run_together(bench, {"three": changes}, 3, tmp_path)
+    bench.run_together({"three": changes}, 3, tmp_path)
     expected = curve(bench.train(bench.settings(batch=13, **SGD), "three whole"))
     assert curve(tmp_path / "three/model") == pytest.approx(expected, abs=2e-5)
 
@@ -93,7 +66,7 @@ def test_another_number_of_ranks_goes_on_or_starts_anew(bench, curve, tmp_path):
         (tmp_path / name).mkdir()
         shutil.copytree(bench.root / name / "checkpoints", tmp_path / name / "checkpoints")
     cases = {"ranks of one": {"checkpoint_every": 7}, "shards of one": {"zero_stage": 1}}
-    log = run_together(bench, cases, 2, tmp_path)
+    log = bench.run_together(cases, 2, tmp_path)
     assert f"going on from {tmp_path / 'ranks of one/checkpoints/step00000006'}" in log
     assert "shards of one/checkpoints/step00000006: stays there, but is not gone on from" in log
     for name in cases:

@@ -5,16 +5,20 @@ import os
 import shutil
 import signal
 
+import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 import torch
+from clipdiff_kernels import Stats
 
 from clipdiff.errors import ConfigError, TrainingError
 from clipdiff.files import read_json
+from clipdiff.losses.contrastive import Contrastive
 from clipdiff.settings import Train
 from clipdiff.towers.encode import encode_texts
 from clipdiff.towers.load import load_clip
+from clipdiff.train.batches import epoch_batches
 from clipdiff.train.identity import checkpoint_identity
 from clipdiff.train.step import Stepper
 
@@ -52,6 +56,40 @@ def test_losses_fall_and_the_log_tells(bench, whole):
     assert rows[-1]["logit_scale"] == 10.0
     held = read_json(whole / "provenance.json")
     assert held["settings"]["train"]["batch"] == 12
+
+
+def test_how_the_loss_is_computed_is_told(bench, whole, caplog):
+    lengths = torch.tensor([len(each.split()) for each in bench.differences["difference"]])
+    rows = epoch_batches(lengths, 12, seed=0, epoch=0)[0].numpy()
+    images = bench.differences.iloc[rows, 1:3].to_numpy()
+    told = read_json(whole / "provenance.json")["loss_kernels"]
+    assert told["backend"] == "chunked"
+    assert told["precision"] == "fp32"
+    ratio = f"cpu, N / M = {len(rows)} / {len(np.unique(images))} = "
+    assert told["reason"].startswith(ratio)
+    with caplog.at_level("INFO"):
+        bench.train(bench.settings(), "whole")  # goes on from its last checkpoint
+    assert f"loss kernels: chunked, products in fp32 ({ratio}" in caplog.text
+
+
+class Plain(torch.nn.Module):
+    """A loss as a plugin may have it: it knows of no rows and no precision."""
+
+    def forward(self, images, pairs, texts, group_ids=None):
+        difference = images[pairs[:, 0]] - images[pairs[:, 1]]
+        cosine = (texts * difference).sum(1).mean()
+        return -cosine, Stats(cosine.detach(), difference.norm(dim=1).mean().detach())
+
+
+def test_a_loss_without_kernels_trains_in_any_precision(bench, curve, monkeypatch, caplog):
+    monkeypatch.setattr(Contrastive, "module", lambda _entry: Plain())
+    settings = bench.settings(precision="bf16")
+    with caplog.at_level("INFO"):
+        output = bench.train(settings, "plain")
+    losses = curve(output)
+    assert sum(losses[4:]) < sum(losses[:4]), "of the second epoch and of the first"
+    assert "loss kernels" not in caplog.text
+    assert "loss_kernels" not in read_json(output / "provenance.json")
 
 
 def test_only_what_is_trainable_changes(bench, whole, weights):
@@ -98,6 +136,8 @@ def test_a_signal_saves_and_the_next_run_goes_on_identically(
     assert curve(output) == curve(whole)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(output)[name]), name
+    told, expected = (read_json(each / "provenance.json") for each in (output, whole))
+    assert told["loss_kernels"] == expected["loss_kernels"]
 
 
 def test_a_checkpoint_of_other_settings_or_data_is_discarded(bench, whole, curve):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from clipdiff_kernels import AllReduce, Stats
+from clipdiff_kernels import AllReduce, Choice, Stats, choose_backend
 from torch import Tensor, nn
 
 Kernel = Callable[..., Tensor | tuple[Tensor, Stats]]
@@ -24,8 +24,12 @@ class Learned:
 class DifferenceLoss(nn.Module):
     """A loss between texts and differences.
 
+    ``precision`` is what the kernels multiply in ("fp32", "bf16", "fp16"; None: the dtype of the
+    texts, or autocast's). Sums are float32, and gradients have the dtypes of the embeddings.
+
     Args:
-        whole: the kernel of a whole batch.
+        op: the kernels' name, for ``choose_backend``.
+        whole: the kernel of a whole batch, which is the block of all its rows.
         block: the kernel of some rows of a batch.
         options: keyword arguments of both.
         learned: parameters that both take by name.
@@ -34,6 +38,7 @@ class DifferenceLoss(nn.Module):
 
     def __init__(
         self,
+        op: str,
         whole: Kernel,
         block: Kernel,
         options: dict[str, Any],
@@ -41,7 +46,8 @@ class DifferenceLoss(nn.Module):
         takes_groups: bool = True,
     ):
         super().__init__()
-        self.whole, self.block, self.options = whole, block, options
+        self.op, self.whole, self.block, self.options = op, whole, block, options
+        self.precision: str | None = None
         self.learned, self.takes_groups = learned or {}, takes_groups
         for name, each in self.learned.items():
             value = nn.Parameter(torch.tensor([each.value]), requires_grad=each.learns)
@@ -86,6 +92,10 @@ class DifferenceLoss(nn.Module):
         result = self.block(image_embeds, pair_index, text_embeds, **arguments)
         return cast("tuple[Tensor, Stats]", result)
 
+    def choose_backend(self, image_embeds: Tensor, pair_index: Tensor) -> Choice:
+        """Return the backend that takes such a batch, the precision of its products, and why."""
+        return choose_backend(self.op, image_embeds, pair_index, precision=self.precision)
+
     @torch.no_grad()
     def clamp_(self) -> None:
         """Bring learned numbers back into their bounds after a step."""
@@ -95,4 +105,5 @@ class DifferenceLoss(nn.Module):
     def _arguments(self, group_ids: Tensor | None) -> dict[str, Any]:
         groups = {"group_ids": group_ids} if self.takes_groups else {}
         learned = {name: self.get_parameter(name) for name in self.learned}
-        return {**self.options, **learned, **groups, "return_stats": True}
+        how = {"precision": self.precision, "return_stats": True}
+        return {**self.options, **learned, **groups, **how}

@@ -64,6 +64,8 @@ def find_origin(layout: Layout, cell: Cell, measured: Provenance) -> Origin:
     origin.add_stage("training", trained)
     loss = _setting(trained, "training", "loss")
     origin.facts.append(("loss", describe_loss(loss)))
+    if trained.loss_kernels is not None:
+        origin.facts.append(("loss kernels", str(trained.loss_kernels)))
     origin.warnings += _disagreements(cell, measured, trained)
     _add_training_texts(origin, layout, cell.row)
     return origin

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipdiff_kernels.differences import EPS
-from clipdiff_kernels.reference import directions, no_negatives, widen
+from ..differences import EPS
+from ..reference import directions, no_negatives, widen
 
 
 def loss(

@@ -2,9 +2,13 @@
 
 from torch import Tensor
 
-from clipdiff_kernels import checks, dispatch
-from clipdiff_kernels.blocks import AllReduce
-from clipdiff_kernels.stats import Stats
+from .. import checks
+from ..blocks import AllReduce, Exchange
+from ..custom_ops import wanted
+from ..dispatch import is_reference, precision_for
+from ..stats import Stats, with_stats
+from . import reference
+from .loss import Hinge
 
 
 def hinge_loss(
@@ -16,6 +20,7 @@ def hinge_loss(
     negatives: str = "all",
     group_ids: Tensor | None = None,
     backend: str = "auto",
+    precision: str | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, Stats]:
     """L = 1/2N sum_r sum_{k != r} ([margin - s_rr + s_rk]+ + [margin - s_rr + s_kr]+).
@@ -28,11 +33,13 @@ def hinge_loss(
     Args:
         image_embeds: X (M, D), L2-normalised, float16, bfloat16, float32 or float64.
         pair_index: (N, 2), integers 0 to M - 1; row k is (i_k, j_k).
-        text_embeds: e (N, D), L2-normalised, dtype of ``image_embeds``.
+        text_embeds: e (N, D), L2-normalised; float64 where ``image_embeds`` is.
         margin: at least 0.
         negatives: "all", "hardest" or "reversed".
         group_ids: (N,), integers; entries with equal ids are no negatives ("reversed": no effect).
-        backend: "auto", "reference", "chunked", "gather" or "triton" (see ``choose_backend``).
+        backend: "auto", "reference", "chunked", "gather", "triton" or "triton-gather" (see
+            ``choose_backend``).
+        precision: what Triton multiplies in, as in ``contrastive_loss``.
         return_stats: also return the detached means of s_kk and n_k.
 
     Returns:
@@ -44,10 +51,17 @@ def hinge_loss(
     checks.check_embeds(image_embeds, pair_index, text_embeds)
     checks.check_hinge(margin, negatives)
     checks.check_group_ids(group_ids, pair_index)
-    return dispatch.run(
-        "hinge", image_embeds, pair_index, text_embeds, backend=backend,
-        return_stats=return_stats, margin=margin, negatives=negatives, group_ids=group_ids,
-    )  # fmt: skip
+    if is_reference("hinge", backend):
+        loss = reference.loss(
+            image_embeds, pair_index, text_embeds,
+            margin=margin, negatives=negatives, group_ids=group_ids,
+        )  # fmt: skip
+    else:
+        loss, *_ = Hinge.apply(
+            image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
+            precision_for(text_embeds, precision), 0, 0, *wanted(image_embeds, text_embeds),
+        )  # fmt: skip
+    return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
 def hinge_loss_rows(
@@ -61,6 +75,7 @@ def hinge_loss_rows(
     negatives: str = "all",
     group_ids: Tensor | None = None,
     backend: str = "auto",
+    precision: str | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, Stats]:
     """``hinge_loss`` of N texts that lie in several blocks, which exchange a few N-vectors.
@@ -68,16 +83,27 @@ def hinge_loss_rows(
     "all": s_kk and, where a gradient is wanted, a count per column (2 N + 1 numbers); "hardest":
     s_kk, a maximum and its row per column (3 N + 1); "reversed": 1. Nothing in the backward pass,
     so blocks must agree on whether a gradient is wanted. Arguments, result and gradients as in
-    ``contrastive_loss_rows`` and ``hinge_loss``; backend "auto", "chunked" or "gather".
+    ``contrastive_loss_rows`` and ``hinge_loss``.
 
     Raises:
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
+    if is_reference("hinge", backend):
+        checks.check_whole("hinge", pair_index, text_embeds)
+        return hinge_loss(
+            image_embeds, pair_index, text_embeds,
+            margin=margin, negatives=negatives, group_ids=group_ids,
+            backend=backend, return_stats=return_stats,
+        )  # fmt: skip
     checks.check_hinge(margin, negatives)
     checks.check_group_ids(group_ids, pair_index)
-    return dispatch.run(
-        "hinge", image_embeds, pair_index, text_embeds, backend=backend,
-        return_stats=return_stats, rows={"row_offset": row_offset, "all_reduce": all_reduce},
-        margin=margin, negatives=negatives, group_ids=group_ids,
-    )  # fmt: skip
+    with Exchange(all_reduce) as handle:
+        loss, *_ = Hinge.apply(
+            image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
+            precision_for(text_embeds, precision), row_offset, handle,
+            *wanted(image_embeds, text_embeds),
+        )  # fmt: skip
+    return with_stats(
+        loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
+    )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clipdiff_kernels.reference import directions, no_negatives, widen
+from ..reference import directions, no_negatives, widen
 
 
 def loss(

@@ -2,9 +2,13 @@
 
 from torch import Tensor
 
-from clipdiff_kernels import checks, dispatch
-from clipdiff_kernels.blocks import AllReduce
-from clipdiff_kernels.stats import Stats
+from .. import checks
+from ..blocks import AllReduce, Exchange
+from ..custom_ops import wanted
+from ..dispatch import is_reference, precision_for
+from ..stats import Stats, with_stats
+from . import reference
+from .loss import Squared
 
 
 def squared_loss(
@@ -14,6 +18,7 @@ def squared_loss(
     *,
     normalize: bool = False,
     backend: str = "auto",
+    precision: str | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, Stats]:
     """L = mean over pairs and dimensions of (e_k - d_k)^2, d_k = X[i_k] - X[j_k].
@@ -23,9 +28,10 @@ def squared_loss(
     Args:
         image_embeds: X (M, D), L2-normalised, float16, bfloat16, float32 or float64.
         pair_index: (N, 2), integers 0 to M - 1; row k is (i_k, j_k).
-        text_embeds: e (N, D), L2-normalised, dtype of ``image_embeds``.
+        text_embeds: e (N, D), L2-normalised; float64 where ``image_embeds`` is.
         normalize: compare with the direction d_k / max(|d_k|, 1e-6) instead.
         backend: "auto", "reference", "chunked" or "triton" (see ``choose_backend``).
+        precision: as in ``contrastive_loss``; there is no product here that it could matter for.
         return_stats: also return the detached means of s_kk and n_k.
 
     Returns:
@@ -35,10 +41,14 @@ def squared_loss(
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds)
-    return dispatch.run(
-        "squared", image_embeds, pair_index, text_embeds,
-        backend=backend, return_stats=return_stats, normalize=normalize,
-    )  # fmt: skip
+    if is_reference("squared", backend):
+        loss = reference.loss(image_embeds, pair_index, text_embeds, normalize=normalize)
+    else:
+        loss, *_ = Squared.apply(
+            image_embeds, text_embeds, pair_index.long(), normalize, backend,
+            precision_for(text_embeds, precision), 0, 0, *wanted(image_embeds, text_embeds),
+        )  # fmt: skip
+    return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
 def squared_loss_rows(
@@ -50,19 +60,30 @@ def squared_loss_rows(
     all_reduce: AllReduce,
     normalize: bool = False,
     backend: str = "auto",
+    precision: str | None = None,
     return_stats: bool = False,
 ) -> Tensor | tuple[Tensor, Stats]:
     """``squared_loss`` of N texts that lie in several blocks, which exchange one number.
 
-    Arguments, result and gradients as in ``contrastive_loss_rows`` and ``squared_loss``; backend
-    "auto" or "chunked".
+    Arguments, result and gradients as in ``contrastive_loss_rows`` and ``squared_loss``.
 
     Raises:
         ValueError: names the argument that does not fit, and the shapes.
     """
     checks.check_embeds(image_embeds, pair_index, text_embeds, row_offset)
-    return dispatch.run(
-        "squared", image_embeds, pair_index, text_embeds,
-        backend=backend, return_stats=return_stats,
-        rows={"row_offset": row_offset, "all_reduce": all_reduce}, normalize=normalize,
-    )  # fmt: skip
+    if is_reference("squared", backend):
+        checks.check_whole("squared", pair_index, text_embeds)
+        return squared_loss(
+            image_embeds, pair_index, text_embeds,
+            normalize=normalize,
+            backend=backend, return_stats=return_stats,
+        )  # fmt: skip
+    with Exchange(all_reduce) as handle:
+        loss, *_ = Squared.apply(
+            image_embeds, text_embeds, pair_index.long(), normalize, backend,
+            precision_for(text_embeds, precision), row_offset, handle,
+            *wanted(image_embeds, text_embeds),
+        )  # fmt: skip
+    return with_stats(
+        loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
+    )

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from clipdiff_kernels.reference import directions, widen
+from ..reference import directions, widen
 
 
 def loss(

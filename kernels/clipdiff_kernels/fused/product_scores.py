@@ -1,0 +1,103 @@
+"""Scores from products of the texts with the differences themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from ..blocks import Block
+from .facts import ALIGNED
+from .launch import chunks, dot_dtype, dot_precision, product
+from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
+from .scores import FusedScores, Part
+from .tiles import copies_in_bulk, tile_on
+
+LIBRARY = False
+"""Whether the texts are multiplied with the differences by the library, and the kernel is given the
+cosines of a chunk: the way that the GPU round measures this one against."""
+
+
+class ProductScores(FusedScores):
+    """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back."""
+
+    def __init__(self, block: Block, precision: str, *, image_grad: bool = False) -> None:
+        super().__init__(
+            block, precision, undirected=1 / block.eps, store=True, image_grad=image_grad
+        )
+        use = {"tf32x3": "productx3", "fp32": "product32"}.get(precision, "product16")
+        self.tile = tile_on(self.facts.device, "library" if LIBRARY else use)
+        self.descriptors = copies_in_bulk(self.facts.device)
+
+    def parts(
+        self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
+    ) -> Iterator[Part]:
+        facts, tile = self.facts, self.tile
+        tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
+        cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
+        cost += facts.num_pairs * (facts.dtype.itemsize * pull + 4 * LIBRARY)
+        for low, high in chunks(facts.num_rows, cost, tile.rows):
+            tiles_r = triton.cdiv(high - low, tile.rows)
+            rows, cols = (tiles_p, high - low), (tiles_r, facts.num_pairs)
+            if epilogue == WEIGHTS:
+                rows = cols = (0, 1)
+            more = torch.int32 if epilogue == MAXIMA else torch.float32
+            outputs = (
+                facts.new(*rows), facts.new(*rows, dtype=more),
+                facts.new(*cols), facts.new(*cols, dtype=more),
+            )  # fmt: skip
+            weights = self._weights(high - low) if pull else None
+            arguments = row_in[low:high], col_in, scalars, *outputs
+            self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
+            sums = None if weights is None else self._pull(weights, low)
+            yield Part(low, high, *outputs, outputs[3], sums)
+
+    def _weights(self, num_rows: int) -> Tensor:
+        """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
+        stride = triton.cdiv(num_rows, ALIGNED) * ALIGNED
+        return self.facts.new(self.facts.num_pairs, stride, dtype=self.facts.dtype)[:, :num_rows]
+
+    def _launch(
+        self, grid: int, low: int, high: int, epilogue: int, arguments: tuple[Tensor, ...],
+        weights: Tensor | None,
+    ) -> None:  # fmt: skip
+        facts, tile = self.facts, self.tile
+        texts = facts.texts[low:high]
+        number = pieces(tile, epilogue)
+        sources: list[Any] = [facts.units, texts, arguments[0] if weights is None else weights]
+        if LIBRARY:
+            sources[0] = product(facts.units, texts.T, facts.precision)
+        if self.descriptors:
+            rows = tile.rows // number
+            blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
+            described = [not LIBRARY, not LIBRARY, weights is not None]
+            sources = [
+                _descriptor(*each) if wanted else each[0]
+                for wanted, *each in zip(described, sources, blocks, strict=True)
+            ]
+        product_kernel[(grid,)](
+            *sources[:2], facts.groups, *arguments, sources[2],
+            facts.row_offset + low, high - low, facts.num_pairs, facts.padded,
+            0 if weights is None else weights.stride(0),
+            **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
+            PRECISION=dot_precision(facts.precision),
+            EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
+            LIBRARY=LIBRARY, PIECES=number, GROUP=GROUP,
+        )  # fmt: skip
+
+    def _pull(self, weights: Tensor, low: int) -> Tensor:
+        """Weights times differences (rows, padded); adds their texts to the images' part."""
+        facts = self.facts
+        if self.grad_unit is not None:
+            texts = facts.texts[low : low + weights.shape[1]]
+            self.grad_unit += product(weights, texts, facts.precision)
+        return product(weights.T, facts.units, facts.precision)
+
+
+def _descriptor(matrix: Tensor, block: tuple[int, int]) -> TensorDescriptor:
+    """Of a matrix that is read or written in blocks."""
+    return TensorDescriptor(matrix, list(matrix.shape), list(matrix.stride()), list(block))

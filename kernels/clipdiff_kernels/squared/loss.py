@@ -1,0 +1,51 @@
+"""Squared loss of a block with its gradients: one pass over its pairs."""
+
+from torch import Tensor
+
+from ..blocks import Block, exchange_of
+from ..custom_ops import KeptGradient, fake_kept, kept_outputs, operator
+from ..diagonal import squared_distance
+from ..differences import EPS, accumulate_dtype
+from ..dispatch import choose
+
+
+def _fake(images: Tensor, texts: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
+    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-2:])
+
+
+@operator("squared", _fake)
+def squared(
+    images: Tensor,
+    texts: Tensor,
+    pair_index: Tensor,
+    normalize: bool,
+    backend: str,
+    precision: str,
+    row_offset: int,
+    exchange: int,
+    want_images: bool,
+    want_text: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss () of all blocks, with its gradients to this block's texts and to the images."""
+    block = Block(images, pair_index, texts, row_offset, None, EPS)
+    backend = choose("squared", block, backend, precision).backend
+    total, text, grad_images = squared_distance(block, backend, normalize, want_text, want_images)
+    factor = 1 / (block.num_pairs * texts.shape[1])
+    for grad in (text, grad_images):
+        if grad is not None:
+            grad.mul_(factor)
+    return kept_outputs(exchange_of(exchange)(total, "sum") * factor, text, grad_images)
+
+
+class Squared(KeptGradient):
+    """The loss of all blocks; its gradients are kept."""
+
+    @staticmethod
+    def forward(
+        images, texts, pair_index, normalize, backend, precision, row_offset, exchange,
+        want_images, want_text,
+    ):  # fmt: skip
+        return squared(
+            images, texts, pair_index, normalize, backend, precision, row_offset, exchange,
+            want_images, want_text,
+        )  # fmt: skip
