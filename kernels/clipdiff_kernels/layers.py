@@ -16,7 +16,7 @@ from .squared import squared_loss
 from .stats import Stats
 
 
-class DifferenceLoss(nn.Module):
+class LossModule(nn.Module):
     """What the three have in common: settings that are the function's keyword arguments."""
 
     def __init__(self, **settings: Any) -> None:
@@ -27,7 +27,7 @@ class DifferenceLoss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
 
 
-class ContrastiveDifferenceLoss(DifferenceLoss):
+class ContrastiveDifferenceLoss(LossModule):
     """``contrastive_loss``, with a logit scale that may be learned.
 
     ``logit_scale`` is a parameter of shape (), as in CLIP the logarithm of what multiplies the
@@ -73,7 +73,7 @@ class ContrastiveDifferenceLoss(DifferenceLoss):
         return f"learnable={self.logit_scale.requires_grad}, {super().extra_repr()}"
 
 
-class SquaredDifferenceLoss(DifferenceLoss):
+class SquaredDifferenceLoss(LossModule):
     """``squared_loss``; arguments as there."""
 
     def __init__(
@@ -99,7 +99,7 @@ class SquaredDifferenceLoss(DifferenceLoss):
         return squared_loss(image_embeds, pair_index, text_embeds, **self.settings)
 
 
-class HingeDifferenceLoss(DifferenceLoss):
+class HingeDifferenceLoss(LossModule):
     """``hinge_loss``; arguments as there."""
 
     def __init__(

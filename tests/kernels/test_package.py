@@ -99,11 +99,8 @@ def test_clipdiffs_own_wheel_packs_the_same():
     assert ours["package-data"].items() <= theirs["package-data"].items()
     assert set(ours["packages"]["find"]["include"]) <= set(theirs["packages"]["find"]["include"])
     assert KERNELS.name in theirs["packages"]["find"]["where"]
-    ours, theirs = (
-        {_name(one) for one in each["project"]["dependencies"]} for each in (OWN, whole)
-    )
-    assert ours < theirs
+    assert _dependencies(OWN) < _dependencies(whole)
 
 
-def _name(requirement: str) -> str:
-    return requirement.partition(">")[0]
+def _dependencies(project: dict) -> set[str]:
+    return {each.partition(">")[0] for each in project["project"]["dependencies"]}
