@@ -77,11 +77,13 @@ def _metadata(variant: Path) -> dict:
     return json.loads((variant / "metadata.json").read_text())
 
 
-def _run(code: str, *arguments: object, path: str = "") -> subprocess.CompletedProcess[str]:
+def _run(
+    code: str, *arguments: object, path: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run Python in a process that finds the package, and the root, only where ``path`` says."""
     return subprocess.run(
         [sys.executable, "-P", "-c", BATCH + LOAD + code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **environment},
         capture_output=True, text=True,
     )  # fmt: skip
 
@@ -151,6 +153,19 @@ def test_a_copy_works_alone(repository, backend):
     variant = repository / f"build/torch-{backend}"
     code = "module = load(sys.argv[1])" + ALONE
     done = _run(code, variant, _metadata(variant)["id"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_triton_kernels_of_a_copy_run(repository):
+    code = """
+module = load(sys.argv[1])
+narrow = images.float(), pairs, texts.float()
+want = module.hinge_loss(images, pairs, texts, backend="reference")
+for backend in ("triton", "triton-gather"):
+    got = module.hinge_loss(*narrow, backend=backend)
+    torch.testing.assert_close(got, want.float(), rtol=1e-4, atol=1e-5)
+"""
+    done = _run(code, repository / "build/torch-cuda", TRITON_INTERPRET="1")
     assert done.returncode == 0, done.stderr
 
 
