@@ -89,7 +89,7 @@ class KeptGradient(torch.autograd.Function):
         )
 
 
-def wanted(*tensors: Tensor) -> list[bool]:
+def needs_gradient(*tensors: Tensor) -> list[bool]:
     """Whether each needs a gradient here and now."""
     return [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors]
 

@@ -6,8 +6,8 @@ import triton
 from torch import Tensor
 
 from ..blocks import Block
-from .bags import gradient_to_images, unit_gradient_to_images
 from .facts import Facts
+from .keyed import gradient_to_images, unit_gradient_to_images
 from .rowwise import squared_kernel
 from .tiles import tile_on
 

@@ -14,7 +14,7 @@ from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
 from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
-from .scores import FusedScores, Part
+from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
 LIBRARY = False
@@ -35,7 +35,7 @@ class ProductScores(FusedScores):
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         facts, tile = self.facts, self.tile
         tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
         cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
@@ -54,7 +54,7 @@ class ProductScores(FusedScores):
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
             sums = None if weights is None else self._pull(weights, low)
-            yield Part(low, high, *outputs, outputs[3], sums)
+            yield Partial(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:
         """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
@@ -76,8 +76,8 @@ class ProductScores(FusedScores):
             blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
             described = [not LIBRARY, not LIBRARY, weights is not None]
             sources = [
-                _descriptor(*each) if wanted else each[0]
-                for wanted, *each in zip(described, sources, blocks, strict=True)
+                _descriptor(*each) if by_descriptor else each[0]
+                for by_descriptor, *each in zip(described, sources, blocks, strict=True)
             ]
         product_kernel[(grid,)](
             *sources[:2], facts.groups, *arguments, sources[2],

@@ -89,7 +89,7 @@ def hardest_negatives(
     return total, text
 
 
-class Hinge(KeptGradient):
+class HingeFunction(KeptGradient):
     """The loss of all blocks; its gradients are kept."""
 
     @staticmethod

@@ -37,7 +37,7 @@ def squared(
     return kept_outputs(exchange_of(exchange)(total, "sum") * factor, text, grad_images)
 
 
-class Squared(KeptGradient):
+class SquaredFunction(KeptGradient):
     """The loss of all blocks; its gradients are kept."""
 
     @staticmethod
