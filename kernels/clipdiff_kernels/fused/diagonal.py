@@ -15,7 +15,7 @@ Pass = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def squared_distance(block: Block, normalize: bool, want_text: bool, want_images: bool) -> Pass:
-    """sum_k |e_k - d_k|^2 (), or with ``normalize`` |e_k - dhat_k|^2, and its gradients, fp32."""
+    """1/2 sum_k |e_k - d_k|^2, or with ``normalize`` |e_k - dhat_k|^2, and its gradients, fp32."""
     facts = Facts(block, "fp32", undirected=1 / block.eps, store=False)
     sums = facts.new(facts.num_rows)
     store = want_text or want_images
@@ -32,7 +32,7 @@ def squared_distance(block: Block, normalize: bool, want_text: bool, want_images
         grad_images = unit_gradient_to_images(facts.images, mine, -grad, block.eps)
     elif want_images:
         grad_images = gradient_to_images(mine, -grad, len(facts.images))
-    return sums.sum(), grad if want_text else None, grad_images
+    return sums.sum() / 2, grad if want_text else None, grad_images
 
 
 def reversed_margin(block: Block, margin: float, want_text: bool, want_images: bool) -> Pass:

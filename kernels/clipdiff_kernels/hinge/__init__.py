@@ -60,6 +60,7 @@ def hinge_loss(
         loss, *_ = HingeFunction.apply(
             image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
             precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, negatives),
         )  # fmt: skip
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
@@ -103,7 +104,12 @@ def hinge_loss_rows(
             image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
             precision_for(text_embeds, precision), row_offset, handle,
             *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, negatives),
         )  # fmt: skip
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
+
+
+def _factor(pair_index: Tensor, negatives: str) -> float:
+    return 1 / len(pair_index) if negatives == "reversed" else 1 / (2 * len(pair_index))

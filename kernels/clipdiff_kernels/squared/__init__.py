@@ -47,6 +47,7 @@ def squared_loss(
         loss, *_ = SquaredFunction.apply(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
             precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, text_embeds),
         )  # fmt: skip
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
@@ -83,7 +84,12 @@ def squared_loss_rows(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
             precision_for(text_embeds, precision), row_offset, handle,
             *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, text_embeds),
         )  # fmt: skip
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
+
+
+def _factor(pair_index: Tensor, text_embeds: Tensor) -> float:
+    return 2 / (len(pair_index) * text_embeds.shape[1])
