@@ -25,8 +25,8 @@ GATHER_FROM = {
 }
 """Device -> ((D, smallest N / M at which gathers beat products with the differences), ...).
 
-CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026 (the times
-are in docs/kernels.md). CUDA: from the predicted times, not measured.
+CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026
+(benchmarks/gather_over_chunked.csv). CUDA: from the predicted times, not measured.
 """
 
 PRECISIONS = {
