@@ -114,7 +114,8 @@ class Facts:
 def _padded(texts: Tensor, width: int) -> Tensor:
     """Contiguous, aligned rows of ``width``, zeros past their own; a copy where they are not so."""
     if texts.shape[1] == width:
-        texts = texts.contiguous()
+        # a single row counts as contiguous whatever its stride: viewed anew, it gets its width
+        texts = texts.contiguous().view(-1).view(texts.shape)
         return texts.clone() if texts.data_ptr() % 16 else texts
     return torch.nn.functional.pad(texts, (0, width - texts.shape[1]))
 

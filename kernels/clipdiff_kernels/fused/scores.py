@@ -115,7 +115,8 @@ class FusedScores:
         scalars = facts.scalars(0.0, 0.0)
         for part in self.parts(MAXIMA, scalars, self.own, facts.inverse, pull=False):
             here = slice(part.low, part.high)
-            row_max[here], row_pair[here] = _best(part.row_out, part.row_more)
+            row_max[here], pair = _best(part.row_out, part.row_more)
+            row_pair[here] = pair.clamp_max_(facts.num_pairs - 1)  # NaN may win past the last
             largest, row = _best(part.col_out, part.col_more)
             first = self.block.row_offset + part.low
             column_row = torch.where(largest > column_max, row + first, column_row)
