@@ -10,7 +10,13 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-FILES = ("test_fused.py", "test_fused_random.py", "test_rows.py", "test_operators.py")
+FILES = (
+    "test_fused.py",
+    "test_fused_extremes.py",
+    "test_fused_random.py",
+    "test_rows.py",
+    "test_operators.py",
+)
 
 
 def _run(marker: str) -> None:

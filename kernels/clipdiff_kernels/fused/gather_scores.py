@@ -26,9 +26,7 @@ class GatherScores(FusedScores):
     """3 products of N x M x D for a contrastive loss and its text gradient (7 in 16 bits)."""
 
     def __init__(self, block: Block, precision: str) -> None:
-        super().__init__(
-            block, precision, undirected=1 / block.eps, store=False, image_grad=False
-        )
+        super().__init__(block, precision, store=False, image_grad=False)
         self.walk, self.segment = (tile_on(self.facts.device, use) for use in ("walk", "segment"))
 
     @cached_property

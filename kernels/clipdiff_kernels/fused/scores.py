@@ -42,11 +42,9 @@ class Part:
 class FusedScores:
     """``scores.Scores`` of a block, but for the parts."""
 
-    def __init__(
-        self, block: Block, precision: str, *, undirected: float, store: bool, image_grad: bool
-    ) -> None:
+    def __init__(self, block: Block, precision: str, *, store: bool, image_grad: bool) -> None:
         self.block = block
-        self.facts = Facts(block, precision, undirected=undirected, store=store)
+        self.facts = Facts(block, precision, store=store)
         self.grad_unit: Tensor | None = None  # (N, padded) fp32, over images_factor
         self.images_factor: Tensor | float = 1.0
         if image_grad:
