@@ -33,6 +33,7 @@ docs: setup
 
 wheel: setup
 	python -m build --wheel --outdir dist
+	python -m build --wheel --outdir dist kernels
 
 setup: .venv/.installed
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clipdiff_kernels import launch
+from clipdiff_kernels.fused import launch
 
 if launch.interpreting():
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
@@ -19,7 +19,7 @@ from clipdiff_kernels.aot.bounds import broken
 from clipdiff_kernels.aot.compiled import TARGETS, Compiled, Resources, compile_all, compile_for
 from clipdiff_kernels.aot.configurations import configurations
 from clipdiff_kernels.aot.sass import Step, analyse
-from clipdiff_kernels.aot.spec import Configuration, Loss, Part, Problem, Work
+from clipdiff_kernels.aot.spec import Configuration, Loss, Phase, Problem, Workload
 
 OTHER_TRITON = "3.6.0"
 # Short listings as nvdisasm and Triton write them.
@@ -54,27 +54,27 @@ def dense() -> Compiled:
     return Compiled("fwd", "dense", "3.8.0", Resources("sm_90", 166, 0, 147_480, 256), step)
 
 
-def test_one_kernel_of_today_on_hopper() -> None:
-    """It reaches the tensor cores, images arrive by asynchronous copies, and nothing spills."""
+def test_the_product_kernel_on_hopper() -> None:
+    """It keeps the tensor cores busy from bulk copies, and nothing spills."""
     first = next(configurations("sm_90"))
     compiled, assembly = compile_for(first, "sm_90")
-    assert compiled.name == "contrastive_fwd_kernel bf16 gather=0"
+    assert compiled.name == "product log_sums bf16"
     assert not broken(compiled)
-    assert compiled.step.shape == "m64n64k16"
-    assert compiled.step.products == 4
-    assert compiled.step.flop == first.flop == 2 * 128 * 64 * 64
+    assert compiled.use == "dense"
+    assert compiled.step.shape == "m64n128k16"
+    assert compiled.step.products == 8
+    assert compiled.step.flop == first.flop == 2 * 256 * 128 * 64
     assert compiled.step.stages == 2
-    assert assembly["sass"].count("HGMMA") >= 4
+    assert "UTMALDG" in assembly["sass"]
 
 
 def test_another_batch_size_compiles_nothing() -> None:
     """Sizes are run-time arguments, and those of a batch are not looked at for 1 or 16 either."""
-    rows = {"num_rows", "start_row", "stop_row"}
     for configuration in configurations("sm_90"):
         sizes = [each for each in configuration.kernel.params if each.name in launch.SIZES]
         assert sizes
         assert all(each.do_not_specialize for each in sizes)
-        assert not {*launch.SIZES, *rows} & set(configuration.constexprs)
+        assert not set(launch.SIZES) & set(configuration.constexprs)
 
 
 def test_a_loop_of_products_is_read() -> None:
@@ -160,7 +160,7 @@ def test_gate_sees_spills_and_shared_memory(used: Resources, words: str) -> None
 def test_times_follow_the_busiest_unit(dense: Compiled) -> None:
     """L2 sets the pace of 85 FLOP a byte at 6.5 TB/s; what nothing hides is added."""
     machine, tiles = roofline.H200, 132 * 100
-    work = Work(programs=tiles, steps=12, memory_bytes=0)
+    work = Workload(programs=tiles, steps=12, memory_bytes=0)
     loop = dense.step.copied_bytes * 12 * tiles / machine.l2
     rest = 1500 * 8 * 100 / (4 * machine.clock) + 100 * roofline.FILL
     alone = roofline.kernel_time(dense, work)
@@ -174,12 +174,12 @@ def test_times_follow_the_busiest_unit(dense: Compiled) -> None:
 
 def test_uneven_and_short_launches(dense: Compiled) -> None:
     """133 programs take as long as 264; nothing ends before the next launch can start."""
-    times = [roofline.kernel_time(dense, Work(n, 1e4, 0)).seconds for n in (133, 264)]
+    times = [roofline.kernel_time(dense, Workload(n, 1e4, 0)).seconds for n in (133, 264)]
     assert times[0] == pytest.approx(times[1])
     short = replace(dense, step=replace(dense.step, rest_instructions=0, rest_exps=0))
-    many = roofline.kernel_time(short, Work(programs=5, steps=1, memory_bytes=0, launches=5))
+    many = roofline.kernel_time(short, Workload(programs=5, steps=1, memory_bytes=0, launches=5))
     assert many == roofline.Time(5 * roofline.H200.launch, "launch")
-    loss = Loss("loss", lambda batch: [Part("fwd"), Part(library_flop=790e12 * batch.pairs)])
+    loss = Loss("loss", lambda batch: [Phase("fwd"), Phase(library_flop=790e12 * batch.pairs)])
     times = {"fwd": roofline.Time(0.5, "l2")}
     assert roofline.loss_time(loss, Problem(2, 768, 10), times) == pytest.approx(2.5)
 

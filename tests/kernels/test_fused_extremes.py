@@ -11,7 +11,7 @@ from clipdiff_kernels import contrastive_loss, hinge_loss
 from clipdiff_kernels.contrastive.loss import contrastive_backward
 from clipdiff_kernels.fused import gather_table, launch
 from clipdiff_kernels.fused.product_scores import ProductScores
-from clipdiff_kernels.fused.tiles import CHOSEN, Tile
+from clipdiff_kernels.fused.tiles import OVERRIDES, Tile
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if not launch.available(DEVICE):
@@ -125,7 +125,7 @@ def test_one_workspace_at_a_time(monkeypatch):
 
     monkeypatch.setattr(ProductScores, "_weights", watched)
     monkeypatch.setattr(launch, "WORKSPACE_BYTES", 1)
-    monkeypatch.setitem(CHOSEN, "product32", Tile(16, 16, 16, 4, 1))
+    monkeypatch.setitem(OVERRIDES, "product32", Tile(16, 16, 16, 4, 1))
     places = torch.arange(40, device=DEVICE)
     pairs = torch.stack([places % 10, (places + 3) % 10], 1)
     check(unit(10, 11), pairs, unit(40, 12), 14.3, "triton", limit=5e-5)

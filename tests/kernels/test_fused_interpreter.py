@@ -10,17 +10,10 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-FILES = (
-    "test_fused.py",
-    "test_fused_extremes.py",
-    "test_fused_random.py",
-    "test_rows.py",
-    "test_operators.py",
-)
 
 
-def _run(marker: str) -> None:
-    files = [str(HERE / name) for name in FILES]
+def _run(marker: str, *names: str) -> None:
+    files = [str(HERE / name) for name in names]
     command = [sys.executable, "-m", "pytest", *files, "-q", "-m", marker]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -29,12 +22,21 @@ def _run(marker: str) -> None:
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="they run compiled")
+compiled_elsewhere = pytest.mark.skipif(torch.cuda.is_available(), reason="they run compiled")
+
+
+@compiled_elsewhere
 def test_kernels_match_their_references() -> None:
-    _run("not slow")
+    _run("not slow", "test_fused.py", "test_fused_extremes.py")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="they run compiled")
+@compiled_elsewhere
+def test_blocks_of_rows_and_operators() -> None:
+    _run("not slow", "test_rows.py", "test_operators.py")
+
+
+@pytest.mark.slow
+@compiled_elsewhere
 def test_kernels_match_their_references_on_random_cases() -> None:
-    _run("slow")
+    _run("slow", "test_fused.py", "test_fused_random.py")

@@ -17,8 +17,8 @@ from .report import markdown, read_json, report, write_json
 def main(arguments: Sequence[str]) -> int:
     """0 where every bound holds, 1 where one is broken."""
     parser = argparse.ArgumentParser(prog="python -m clipdiff_kernels.aot", description=__doc__)
-    known = ", ".join(TARGETS)
-    parser.add_argument("archs", nargs="*", metavar="ARCH", help=f"of {known} (default: all)")
+    all_of_them = ", ".join(TARGETS)
+    parser.add_argument("archs", nargs="*", metavar="ARCH", help=f"of {all_of_them} (default: all)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument(
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     )  # fmt: skip
     asked = parser.parse_args(arguments)
     if unknown := set(asked.archs) - set(TARGETS):
-        parser.error(f"unknown architecture {', '.join(sorted(unknown))}; known: {known}")
+        parser.error(f"unknown architecture {', '.join(sorted(unknown))}; allowed: {all_of_them}")
     if interpreting():
         parser.error("TRITON_INTERPRET=1 is set: the interpreter compiles nothing; unset it")
     try:

@@ -16,7 +16,7 @@ from ..blocks import Block
 from .gather_table import GatherTable, gather_table
 from .launch import PROGRAMS, chunks, halves, product_of_halves
 from .product import MAXIMA, WEIGHTS
-from .scores import FusedScores, Part
+from .scores import FusedScores, Partial
 from .segments import MARGIN, SOFTMAX, Segments, segment_kernel, segments_of
 from .tiles import tile_on
 from .walk import walk_kernel
@@ -41,7 +41,7 @@ class GatherScores(FusedScores):
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         facts, num_images = self.facts, len(self.table.rows)
         cost = 0 if epilogue == WEIGHTS else 8 * facts.num_pairs / self.walk.rows
         cost += num_images * (8 + 16 * pull)  # G twice; its gradient, and the halves of that
@@ -51,7 +51,8 @@ class GatherScores(FusedScores):
             softmax = epilogue == WEIGHTS
             outputs = (facts.new(0, 1),) * 4 if softmax else self._walk(epilogue, *here)
             kind = SOFTMAX if softmax else MARGIN
-            yield Part(low, high, *outputs, self._segments(kind, *here) if pull else None)
+            sums = self._segments(kind, *here) if pull else None
+            yield Partial(low, high, *outputs, outputs[1], sums)
 
     def _slices(self, low: int, high: int) -> Tensor:
         """G of the texts (slices, M', R) fp32; texts past the last are 0."""

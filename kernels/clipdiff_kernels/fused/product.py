@@ -22,13 +22,18 @@ from .entries import (
     weights_of,
 )
 from .launch import SIZES
+from .tiles import Tile
 
 LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
 
 # Tiles of texts whose tiles of pairs are made together: what they read stays in L2.
 GROUP = 8
-# Entries of a tile from which on it is finished by quarters.
-QUARTERS_FROM = 128 * 128
+
+
+def pieces(tile: Tile, epilogue: int) -> int:
+    """Pieces in which a tile is finished; VIOLATIONS hold most beside the scores."""
+    large, entries = 128 * 128, tile.pairs * tile.rows
+    return 1 if entries < large else 8 if entries > large and epilogue == VIOLATIONS else 4
 
 
 @triton.jit
@@ -67,6 +72,21 @@ def left_and_right(tile, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
+def store_weights(
+    weights, weight, stride, first_pair, first_row, num_pairs, num_rows,
+    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, DESCRIPTORS: tl.constexpr,
+):  # fmt: skip
+    """A piece of the weights (N, n)."""
+    if DESCRIPTORS:
+        weights.store([first_pair, first_row], weight.to(weights.dtype))
+    else:
+        pairs = (first_pair + tl.arange(0, BLOCK_PAIRS))[:, None]
+        rows = (first_row + tl.arange(0, BLOCK_ROWS))[None, :]
+        place = weights + pairs.to(tl.int64) * stride + rows
+        tl.store(place, weight, mask=(pairs < num_pairs) & (rows < num_rows))
+
+
+@triton.jit
 def finish_tile(
     scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
     first_pair, first_row, row_offset, num_rows, num_pairs,
@@ -78,52 +98,85 @@ def finish_tile(
     rows = first_row + tl.arange(0, BLOCK_ROWS)
     live_rows = rows < num_rows
     of_pair = tl.load(groups + pairs, mask=pairs < num_pairs, other=0)
-    of_row, bits = row_groups(groups, first_row, row_offset, num_rows, BLOCK_ROWS)
-    scores = negatives(scores, of_pair, of_row, bits)
+    group, bits = row_groups(groups, first_row, row_offset, num_rows, BLOCK_ROWS)
+    scores = negatives(scores, of_pair, group, bits)
     past = outside(first_pair, num_pairs, BLOCK_PAIRS)
     by_col = tl.zeros((BLOCK_PAIRS,), dtype=tl.float32)
-    col_place = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32)
+    more = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32 if EPILOGUE == 3 else tl.float32)
     if EPILOGUE == 0:
         by_row, by_col = log_sums(scores * factor + past, bound)
         tl.store(row_out + rows, by_row, mask=live_rows)
     elif EPILOGUE == 3:
         scores += past
         by_row, row_place = tl.max(scores, 0, return_indices=True)
-        by_col, col_place = tl.max(scores, 1, return_indices=True)
+        by_col, more = tl.max(scores, 1, return_indices=True)
         tl.store(row_out + rows, by_row, mask=live_rows)
         tl.store(row_more + rows, first_pair + row_place, mask=live_rows)
-        col_place += first_row
-    else:
+        more += first_row
+    elif EPILOGUE == 1:
         of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
         of_col = tl.load(col_in + pairs, mask=pairs < num_pairs, other=0.0)
-        if EPILOGUE == 1:
-            weight = weights_of(scores * factor, of_row, of_col, bound)
-        else:
-            row_count, col_count, total = violations_of(scores + past, of_row, of_col, factor)
-            tl.store(row_out + rows, tl.sum(row_count, 0), mask=live_rows)
-            tl.store(row_more + rows, tl.sum(total, 0), mask=live_rows)
-            by_col = tl.sum(col_count, 1)
-            weight = row_count + col_count
-        if STORE and DESCRIPTORS:
-            weights.store([first_pair, first_row], weight.to(weights.dtype))
-        elif STORE:
-            place = weights + pairs[:, None].to(tl.int64) * stride + rows[None, :]
-            inside = (pairs < num_pairs)[:, None] & live_rows[None, :]
-            tl.store(place, weight, mask=inside)
-    return by_col, col_place
+        weight = weights_of(scores * factor, of_row, of_col, bound)
+        store_weights(
+            weights, weight, stride, first_pair, first_row, num_pairs, num_rows,
+            BLOCK_PAIRS, BLOCK_ROWS, DESCRIPTORS,
+        )  # fmt: skip
+    elif first_row < num_rows:  # a branch, and so no load of the next piece before this one is done
+        of_row = tl.load(row_in + rows, mask=live_rows, other=0.0)
+        of_col = tl.load(col_in + pairs, mask=pairs < num_pairs, other=0.0)
+        row_count, col_count, total = violations_of(scores + past, of_row, of_col, factor)
+        tl.store(row_out + rows, tl.sum(row_count, 0), mask=live_rows)
+        by_col, more = tl.sum(col_count, 1), tl.sum(total, 1)
+        if STORE:
+            store_weights(
+                weights, row_count + col_count, stride, first_pair, first_row, num_pairs, num_rows,
+                BLOCK_PAIRS, BLOCK_ROWS, DESCRIPTORS,
+            )  # fmt: skip
+    return by_col, more
 
 
 @triton.jit
-def join(a, a_place, b, b_place, bound, EPILOGUE: tl.constexpr):
+def join(a, a_more, b, b_more, bound, EPILOGUE: tl.constexpr):
     """What two tiles say of the same columns."""
     if EPILOGUE == 0:
         a = join_log_sums(a, b, bound)
     elif EPILOGUE == 3:
-        a_place = tl.where(b > a, b_place, a_place)
+        a_more = tl.where(b > a, b_more, a_more)
         a = tl.maximum(a, b)
     else:
-        a += b
-    return a, a_place
+        a, a_more = a + b, a_more + b_more
+    return a, a_more
+
+
+@triton.jit
+def finish(
+    scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+    first_pair, first_row, row_offset, num_rows, num_pairs,
+    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
+    STORE: tl.constexpr, DESCRIPTORS: tl.constexpr, PIECES: tl.constexpr,
+):  # fmt: skip
+    """``finish_tile`` of the pieces of a tile, one after the other."""
+    if PIECES == 1:
+        by_col, more = finish_tile(
+            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
+        )  # fmt: skip
+    else:
+        HALF: tl.constexpr = BLOCK_ROWS // 2
+        left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
+        by_col, more = finish(
+            left, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS, PIECES // 2,
+        )  # fmt: skip
+        beside, beside_more = finish(
+            right, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+            first_pair, first_row + HALF, row_offset, num_rows, num_pairs,
+            BLOCK_PAIRS, HALF, EPILOGUE, STORE, DESCRIPTORS, PIECES // 2,
+        )  # fmt: skip
+        by_col, more = join(by_col, more, beside, beside_more, bound, EPILOGUE)
+    return by_col, more
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -132,21 +185,21 @@ def product_kernel(
     row_offset, num_rows, num_pairs, width, stride,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     DOT: tl.constexpr, PRECISION: tl.constexpr, EPILOGUE: tl.constexpr, STORE: tl.constexpr,
-    DESCRIPTORS: tl.constexpr, LIBRARY: tl.constexpr, QUARTERS: tl.constexpr, GROUP: tl.constexpr,
+    DESCRIPTORS: tl.constexpr, LIBRARY: tl.constexpr, PIECES: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """One tile. Outputs by EPILOGUE: rows (tiles of pairs, n), columns (tiles of rows, N).
 
     - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives.
     - WEIGHTS: the same scalars, ``row_in`` (n,) and ``col_in`` (N,) log-sum-exps in base 2;
       ``weights`` (N, n).
-    - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``row_more``:
+    - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``col_more``:
       their sum. STORE: ``weights``, too: how many of its two terms an entry violates.
     - MAXIMA: out: the largest negative; ``more``: its pair, its row (of the block).
 
     ``units`` (N, width), ``texts`` (n, width) and ``weights`` (N, n) of some ``stride`` are tensor
     DESCRIPTORS, or else pointers. LIBRARY: ``units`` points at the cosines (N, n), fp32, that a
-    library multiplied. QUARTERS: the tile is finished a quarter after the other, so that no more
-    than its sums fill the registers.
+    library multiplied. The tile is finished in PIECES, one after the other: not much more than its
+    scores fill the registers.
     """
     tiles_p, tiles_r = tl.cdiv(num_pairs, BLOCK_PAIRS), tl.cdiv(num_rows, BLOCK_ROWS)
     in_group = GROUP * tiles_p
@@ -170,45 +223,16 @@ def product_kernel(
     factor, bound = tl.load(scalars), tl.load(scalars + 1)
     row_out += tile_p.to(tl.int64) * num_rows
     row_more += tile_p.to(tl.int64) * num_rows
-    if QUARTERS:
-        SIDE: tl.constexpr = BLOCK_ROWS // 4
-        left, right = left_and_right(scores, BLOCK_PAIRS, BLOCK_ROWS)
-        first, second = left_and_right(left, BLOCK_PAIRS, 2 * SIDE)
-        third, fourth = left_and_right(right, BLOCK_PAIRS, 2 * SIDE)
-        by_col, place = finish_tile(
-            first, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
-        more, more_place = finish_tile(
-            second, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row + SIDE, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
-        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
-        more, more_place = finish_tile(
-            third, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row + 2 * SIDE, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
-        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
-        more, more_place = finish_tile(
-            fourth, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row + 3 * SIDE, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, SIDE, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
-        by_col, place = join(by_col, place, more, more_place, bound, EPILOGUE)
-    else:
-        by_col, place = finish_tile(
-            scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
-            first_pair, first_row, row_offset, num_rows, num_pairs,
-            BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS,
-        )  # fmt: skip
+    by_col, more = finish(
+        scores, groups, row_in, col_in, factor, bound, row_out, row_more, weights, stride,
+        first_pair, first_row, row_offset, num_rows, num_pairs,
+        BLOCK_PAIRS, BLOCK_ROWS, EPILOGUE, STORE, DESCRIPTORS, PIECES,
+    )  # fmt: skip
     if EPILOGUE != 1:
         col = tile_r.to(tl.int64) * num_pairs + pairs
         tl.store(col_out + col, by_col, mask=pairs < num_pairs)
-        if EPILOGUE == 3:
-            tl.store(col_more + col, place, mask=pairs < num_pairs)
+        if EPILOGUE != 0:
+            tl.store(col_more + col, more, mask=pairs < num_pairs)
 
 
 @triton.jit(do_not_specialize=SIZES)

@@ -13,8 +13,8 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, MAXIMA, QUARTERS_FROM, WEIGHTS, product_kernel
-from .scores import FusedScores, Part
+from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
+from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
 LIBRARY = False
@@ -33,7 +33,7 @@ class ProductScores(FusedScores):
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         facts, tile = self.facts, self.tile
         tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
         cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
@@ -53,7 +53,7 @@ class ProductScores(FusedScores):
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
             sums = None if weights is None else self._pull(weights, low)
             del weights  # before the next are made: one workspace, not two
-            yield Part(low, high, *outputs, sums)
+            yield Partial(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:
         """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
@@ -66,17 +66,17 @@ class ProductScores(FusedScores):
     ) -> None:  # fmt: skip
         facts, tile = self.facts, self.tile
         texts = facts.texts[low:high]
-        quarters = tile.pairs * tile.rows >= QUARTERS_FROM
+        number = pieces(tile, epilogue)
         sources: list[Any] = [facts.units, texts, arguments[0] if weights is None else weights]
         if LIBRARY:
             sources[0] = product(facts.units, texts.T, facts.precision)
         if self.descriptors:
-            rows = tile.rows // 4 if quarters else tile.rows
+            rows = tile.rows // number
             blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
             described = [not LIBRARY, not LIBRARY, weights is not None]
             sources = [
-                _descriptor(*each) if wanted else each[0]
-                for wanted, *each in zip(described, sources, blocks, strict=True)
+                _descriptor(*each) if by_descriptor else each[0]
+                for by_descriptor, *each in zip(described, sources, blocks, strict=True)
             ]
         product_kernel[(grid,)](
             *sources[:2], facts.groups, *arguments, sources[2],
@@ -85,7 +85,7 @@ class ProductScores(FusedScores):
             **tile.meta("pairs", "rows", "width"), DOT=dot_dtype(facts.dtype),
             PRECISION=dot_precision(facts.precision),
             EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
-            LIBRARY=LIBRARY, QUARTERS=quarters, GROUP=GROUP,
+            LIBRARY=LIBRARY, PIECES=number, GROUP=GROUP,
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:

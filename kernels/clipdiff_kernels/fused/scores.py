@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..scores import Maxima, Violations
-from .bags import Bags, unit_gradient_to_images
 from .entries import WEIGHT_SCALE
 from .facts import Facts
+from .keyed import Keyed, unit_gradient_to_images
 from .product import LOG_SUMS, MAXIMA, VIOLATIONS, WEIGHTS, merge_kernel
 from .tiles import tile_on
 
@@ -27,7 +27,7 @@ LOG2_E = 1 / math.log(2)
 
 
 @dataclass(frozen=True)
-class Part:
+class Partial:
     """What a launch says of the texts ``low`` to ``high`` of a block; see ``product_kernel``."""
 
     low: int
@@ -36,6 +36,7 @@ class Part:
     row_more: Tensor
     col_out: Tensor  # (q, N)
     col_more: Tensor
+    total: Tensor  # of VIOLATIONS: parts of their sum
     sums: Tensor | None  # (high - low, >= D) fp32: weights times differences
 
 
@@ -52,7 +53,7 @@ class FusedScores:
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         """Launch a pass over all texts; ``pull``: with ``sums``. Arguments as of the kernels."""
         raise NotImplementedError
 
@@ -98,7 +99,7 @@ class FusedScores:
         text = facts.new(facts.num_rows, facts.width) if pull else None
         scalars = facts.scalars(margin, 0.0)
         for part in self.parts(VIOLATIONS, scalars, self.own, column_own, pull=pull):
-            total += part.row_more.sum()
+            total += part.total.sum()
             row_count[part.low : part.high] = part.row_out.sum(0)
             column_count += part.col_out.sum(0)
             if text is not None and part.sums is not None:
@@ -138,8 +139,8 @@ class FusedScores:
         pairs = torch.cat([mine + block.row_offset, maxima.row_pair, every])
         weights = torch.cat([-by_row - by_column[block.rows], by_row, by_column * here])
         if self.grad_unit is not None:
-            self.grad_unit += Bags.of(pairs, facts.num_pairs).sum(facts.texts, rows, weights)
-        text = Bags.of(rows, facts.num_rows).sum(facts.units, pairs, weights)
+            self.grad_unit += Keyed.of(pairs, facts.num_pairs).sum(facts.texts, rows, weights)
+        text = Keyed.of(rows, facts.num_rows).sum(facts.units, pairs, weights)
         return text[:, : facts.width].contiguous()
 
     def images_gradient(self) -> Tensor | None:

@@ -36,7 +36,10 @@ def walk_kernel(
     row_offset, num_rows, num_pairs, num_images, tiles_per_split,
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, EPILOGUE: tl.constexpr,
 ):  # fmt: skip
-    """Outputs as those of ``product_kernel``: rows (splits, n), columns (slices, N)."""
+    """Outputs as those of ``product_kernel``: rows (splits, n), columns (slices, N).
+
+    But for the sum of VIOLATIONS, which is in ``row_more``.
+    """
     number, split = tl.program_id(0), tl.program_id(1)
     columns = tl.arange(0, BLOCK_ROWS)
     rows = number * BLOCK_ROWS + columns
