@@ -16,7 +16,7 @@ Pass = tuple[Tensor, Tensor | None, Tensor | None]
 
 def squared_distance(block: Block, normalize: bool, want_text: bool, want_images: bool) -> Pass:
     """1/2 sum_k |e_k - d_k|^2, or with ``normalize`` |e_k - dhat_k|^2, and its gradients, fp32."""
-    facts = Facts(block, "fp32", undirected=1 / block.eps, store=False)
+    facts = Facts(block, "fp32", store=False)
     sums = facts.new(facts.num_rows)
     store = want_text or want_images
     grad = facts.new(facts.num_rows if store else 0, facts.width)
@@ -37,7 +37,7 @@ def squared_distance(block: Block, normalize: bool, want_text: bool, want_images
 
 def reversed_margin(block: Block, margin: float, want_text: bool, want_images: bool) -> Pass:
     """sum_k [margin - 2 s_kk]+ (), and its gradients, fp32."""
-    facts = Facts(block, "fp32", undirected=1 / block.eps, store=False)
+    facts = Facts(block, "fp32", store=False)
     violation = (margin - 2 * facts.own).relu_()
     weight = violation.sign() * -2
     text, grad_images = None, None

@@ -26,7 +26,7 @@ class GatherScores(FusedScores):
     """3 products of N x M x D for a contrastive loss and its text gradient (7 in 16 bits)."""
 
     def __init__(self, block: Block, precision: str) -> None:
-        super().__init__(block, precision, undirected=0.0, store=False, image_grad=False)
+        super().__init__(block, precision, store=False, image_grad=False)
         self.walk, self.segment = (tile_on(self.facts.device, use) for use in ("walk", "segment"))
 
     @cached_property
@@ -105,7 +105,9 @@ class GatherScores(FusedScores):
             **tile.meta("pairs", "rows"), KIND=kind,
         )  # fmt: skip
         owned = self.table.rows[lists.owners.long()]
-        left, right = (halves(each, facts.dtype) for each in (grad[:, : high - low].T, owned))
+        # sums of weights over n_k pass the range of float16; bfloat16 halves keep 16 bits, too
+        dtype = torch.float32 if facts.dtype == torch.float32 else torch.bfloat16
+        left, right = (halves(each, dtype) for each in (grad[:, : high - low].T, owned))
         return product_of_halves(left, right, facts.precision)
 
 

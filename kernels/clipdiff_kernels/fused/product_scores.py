@@ -26,9 +26,7 @@ class ProductScores(FusedScores):
     """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back."""
 
     def __init__(self, block: Block, precision: str, *, image_grad: bool = False) -> None:
-        super().__init__(
-            block, precision, undirected=1 / block.eps, store=True, image_grad=image_grad
-        )
+        super().__init__(block, precision, store=True, image_grad=image_grad)
         use = {"tf32x3": "productx3", "fp32": "product32"}.get(precision, "product16")
         self.tile = tile_on(self.facts.device, "library" if LIBRARY else use)
         self.descriptors = copies_in_bulk(self.facts.device)
@@ -54,6 +52,7 @@ class ProductScores(FusedScores):
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
             sums = None if weights is None else self._pull(weights, low)
+            del weights  # before the next are made: one workspace, not two
             yield Partial(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:

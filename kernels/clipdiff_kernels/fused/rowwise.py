@@ -36,7 +36,7 @@ def pair_facts_kernel(
     """For each pair 1 / n (N,); for each text its cosine with its own pair and its norm, (n,).
 
     With STORE also the directions dhat (N, padded), in the dtype of ``units`` and 0 past ``width``.
-    Where n <= eps the inverse is ``undirected``: 1 / eps, or 0 to drop the difference.
+    Where n <= eps the inverse is ``undirected``, 1 / eps.
     """
     pairs = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
     rows = pairs - row_offset

@@ -43,11 +43,9 @@ class Partial:
 class FusedScores:
     """``scores.Scores`` of a block, but for the parts."""
 
-    def __init__(
-        self, block: Block, precision: str, *, undirected: float, store: bool, image_grad: bool
-    ) -> None:
+    def __init__(self, block: Block, precision: str, *, store: bool, image_grad: bool) -> None:
         self.block = block
-        self.facts = Facts(block, precision, undirected=undirected, store=store)
+        self.facts = Facts(block, precision, store=store)
         self.grad_unit: Tensor | None = None  # (N, padded) fp32, over images_factor
         self.images_factor: Tensor | float = 1.0
         if image_grad:
@@ -116,7 +114,8 @@ class FusedScores:
         scalars = facts.scalars(0.0, 0.0)
         for part in self.parts(MAXIMA, scalars, self.own, facts.inverse, pull=False):
             here = slice(part.low, part.high)
-            row_max[here], row_pair[here] = _best(part.row_out, part.row_more)
+            row_max[here], pair = _best(part.row_out, part.row_more)
+            row_pair[here] = pair.clamp_max_(facts.num_pairs - 1)  # NaN may win past the last
             largest, row = _best(part.col_out, part.col_more)
             first = self.block.row_offset + part.low
             column_row = torch.where(largest > column_max, row + first, column_row)
