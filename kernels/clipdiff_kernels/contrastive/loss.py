@@ -49,7 +49,8 @@ def contrastive(
     scores = make_scores(block, *choose("contrastive", block, backend, precision)[:2])
     scale = logit_scale.to(accumulate_dtype(texts)).reshape(())
     row_lse, column_lse = scores.log_sums(scale)
-    column_lse = join_columns(column_lse, all_reduce)
+    if exchange:
+        column_lse = join_columns(column_lse, all_reduce)
     share = (row_lse + column_lse[block.rows] - 2 * scale * scores.own).sum()
     return all_reduce(share / (2 * block.num_pairs), "sum"), row_lse, column_lse
 

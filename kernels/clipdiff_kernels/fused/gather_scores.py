@@ -15,7 +15,7 @@ from torch import Tensor
 from ..blocks import Block
 from .gather_table import GatherTable, gather_table
 from .launch import PROGRAMS, chunks, halves, product_of_halves
-from .product import MAXIMA, WEIGHTS
+from .product import PARTIAL_BYTES, WEIGHTS
 from .scores import FusedScores, Partial
 from .segments import MARGIN, SOFTMAX, Segments, segment_kernel, segments_of
 from .tiles import tile_on
@@ -43,14 +43,18 @@ class GatherScores(FusedScores):
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
     ) -> Iterator[Partial]:
         facts, num_images = self.facts, len(self.table.rows)
-        cost = 0 if epilogue == WEIGHTS else 8 * facts.num_pairs / self.walk.rows
+        cost = PARTIAL_BYTES[epilogue] * facts.num_pairs / self.walk.rows
         cost += num_images * (8 + 16 * pull)  # G twice; its gradient, and the halves of that
         for low, high in chunks(facts.num_rows, cost, self.walk.rows):
             sliced = self._slices(low, high)
             here = low, high, sliced, scalars, row_in[low:high], col_in
-            softmax = epilogue == WEIGHTS
-            outputs = (facts.new(0, 1),) * 4 if softmax else self._walk(epilogue, *here)
-            kind = SOFTMAX if softmax else MARGIN
+            slices = len(sliced)
+            splits, each = _split(slices, triton.cdiv(facts.num_pairs, self.walk.pairs))
+            rows, cols = (splits, high - low), (slices, facts.num_pairs)
+            outputs = self.outputs(epilogue, rows, cols)
+            if epilogue != WEIGHTS:
+                self._walk((slices, splits), each, epilogue, *here, outputs)
+            kind = SOFTMAX if epilogue == WEIGHTS else MARGIN
             sums = self._segments(kind, *here) if pull else None
             yield Partial(low, high, *outputs, outputs[1], sums)
 
@@ -65,23 +69,15 @@ class GatherScores(FusedScores):
         return gathered.view(len(gathered), slices, width).transpose(0, 1).contiguous()
 
     def _walk(
-        self, epilogue: int, low: int, high: int, sliced: Tensor, scalars: Tensor, row_in: Tensor,
-        col_in: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        facts, tile = self.facts, self.walk
-        splits, each = _split(len(sliced), triton.cdiv(facts.num_pairs, tile.pairs))
-        more = torch.int32 if epilogue == MAXIMA else torch.float32
-        rows, cols = (splits, high - low), (len(sliced), facts.num_pairs)
-        outputs = (
-            facts.new(*rows), facts.new(*rows, dtype=more),
-            facts.new(*cols), facts.new(*cols, dtype=more),
-        )  # fmt: skip
-        walk_kernel[(len(sliced), splits)](
+        self, grid: tuple[int, int], steps: int, epilogue: int, low: int, high: int, sliced: Tensor,
+        scalars: Tensor, row_in: Tensor, col_in: Tensor, outputs: tuple[Tensor, ...],
+    ) -> None:  # fmt: skip
+        facts = self.facts
+        walk_kernel[grid](
             sliced, *self._places, self.table.inverse, facts.groups, row_in, col_in, scalars,
             *outputs, facts.row_offset + low, high - low, facts.num_pairs, len(self.table.rows),
-            each, **tile.meta("pairs", "rows"), EPILOGUE=epilogue,
+            steps, **self.walk.meta("pairs", "rows"), EPILOGUE=epilogue,
         )  # fmt: skip
-        return outputs
 
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor]:

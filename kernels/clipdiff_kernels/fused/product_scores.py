@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
@@ -13,7 +12,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
+from .product import GROUP, PARTIAL_BYTES, pieces, product_kernel
 from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
@@ -36,18 +35,12 @@ class ProductScores(FusedScores):
     ) -> Iterator[Partial]:
         facts, tile = self.facts, self.tile
         tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
-        cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
+        cost = PARTIAL_BYTES[epilogue] * (tiles_p + facts.num_pairs / tile.rows)
         cost += facts.num_pairs * (facts.dtype.itemsize * pull + 4 * LIBRARY)
         for low, high in chunks(facts.num_rows, cost, tile.rows):
             tiles_r = triton.cdiv(high - low, tile.rows)
             rows, cols = (tiles_p, high - low), (tiles_r, facts.num_pairs)
-            if epilogue == WEIGHTS:
-                rows = cols = (0, 1)
-            more = torch.int32 if epilogue == MAXIMA else torch.float32
-            outputs = (
-                facts.new(*rows), facts.new(*rows, dtype=more),
-                facts.new(*cols), facts.new(*cols, dtype=more),
-            )  # fmt: skip
+            outputs = self.outputs(epilogue, rows, cols)
             weights = self._weights(high - low) if pull else None
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)

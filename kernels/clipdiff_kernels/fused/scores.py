@@ -57,6 +57,18 @@ class FusedScores:
         """Launch a pass over all texts; ``pull``: with ``sums``. Arguments as of the kernels."""
         raise NotImplementedError
 
+    def outputs(
+        self, epilogue: int, rows: tuple[int, int], cols: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Uninitialised ``row_out``, ``row_more``, ``col_out`` and ``col_more``, or none of a kind."""
+        out = (rows, cols) if epilogue != WEIGHTS else ((0, 1), (0, 1))
+        more = (rows, cols) if epilogue in (VIOLATIONS, MAXIMA) else ((0, 1), (0, 1))
+        dtype = torch.int32 if epilogue == MAXIMA else torch.float32
+        return (
+            self.facts.new(*out[0]), self.facts.new(*more[0], dtype=dtype),
+            self.facts.new(*out[1]), self.facts.new(*more[1], dtype=dtype),
+        )  # fmt: skip
+
     @property
     def own(self) -> Tensor:
         """s_rr (n,) fp32."""
