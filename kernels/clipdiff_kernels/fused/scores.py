@@ -60,7 +60,7 @@ class FusedScores:
     def outputs(
         self, epilogue: int, rows: tuple[int, int], cols: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Uninitialised ``row_out``, ``row_more``, ``col_out`` and ``col_more``, or none of a kind."""
+        """``row_out``, ``row_more``, ``col_out``, ``col_more``, uninitialised; empty if unused."""
         out = (rows, cols) if epilogue != WEIGHTS else ((0, 1), (0, 1))
         more = (rows, cols) if epilogue in (VIOLATIONS, MAXIMA) else ((0, 1), (0, 1))
         dtype = torch.int32 if epilogue == MAXIMA else torch.float32
