@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-fast test-slow lint docs wheel setup
+.PHONY: demo test test-fast test-slow lint docs kernels-compiled wheel setup
 
 demo: setup
 	snakemake --profile profiles/local
@@ -31,8 +31,19 @@ lint: setup
 docs: setup
 	mkdocs build --strict
 
+# docs/kernels-compiled.md: by the pinned Triton, and by that of an older torch, installed beside.
+OLDER_TRITON = build/triton-3.6.0
+kernels-compiled: setup $(OLDER_TRITON)
+	PYTHONPATH=$(OLDER_TRITON):kernels python -m clipdiff_kernels.aot --json build/older.json
+	python -m clipdiff_kernels.aot --also build/older.json --markdown docs/kernels-compiled.md \
+		--command "make kernels-compiled"
+
+$(OLDER_TRITON):
+	pip install --quiet --no-deps --target $@ triton==$(notdir $(subst triton-,,$@))
+
 wheel: setup
 	python -m build --wheel --outdir dist
+	python -m build --wheel --outdir dist kernels
 
 setup: .venv/.installed
 

@@ -7,12 +7,18 @@ from .blocks import AllReduce
 from .contrastive import contrastive_loss, contrastive_loss_rows
 from .dispatch import Choice, choose_backend
 from .hinge import hinge_loss, hinge_loss_rows
+from .layers import ContrastiveDifferenceLoss, HingeDifferenceLoss, SquaredDifferenceLoss
 from .squared import squared_loss, squared_loss_rows
 from .stats import Stats
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AllReduce",
     "Choice",
+    "ContrastiveDifferenceLoss",
+    "HingeDifferenceLoss",
+    "SquaredDifferenceLoss",
     "Stats",
     "choose_backend",
     "contrastive_loss",

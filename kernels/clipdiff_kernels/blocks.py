@@ -60,12 +60,14 @@ class Exchange:
         self.handle = 0
 
     def __enter__(self) -> int:
-        self.handle = next(_HANDLES)
-        _EXCHANGES[self.handle] = self.all_reduce
+        if self.all_reduce is not alone:
+            self.handle = next(_HANDLES)
+            _EXCHANGES[self.handle] = self.all_reduce
         return self.handle
 
     def __exit__(self, *_: object) -> None:
-        del _EXCHANGES[self.handle]
+        if self.handle:
+            del _EXCHANGES[self.handle]
 
 
 def exchange_of(handle: int) -> AllReduce:

@@ -54,8 +54,8 @@ class Scaled(torch.autograd.Function):
     """A gradient that was kept, times that of the loss, in the dtype of what it belongs to."""
 
     @staticmethod
-    def forward(grad_loss: Tensor, kept: Tensor, owner: Tensor) -> Tensor:
-        return (kept * grad_loss).to(owner.dtype)
+    def forward(grad_loss: Tensor, kept: Tensor, owner: Tensor, factor: float) -> Tensor:
+        return (kept * (grad_loss * factor)).to(owner.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -67,29 +67,30 @@ class Scaled(torch.autograd.Function):
 class KeptGradient(torch.autograd.Function):
     """A loss that makes its gradients beside itself.
 
-    A subclass defines ``forward(images, texts, ...)``, which returns the loss () and its gradients
-    to texts (n, D) and images (M, D), or empty tensors where none is wanted. They are in the
-    accumulation dtype: rounding to float16 waits until a loss scale has been multiplied in.
+    A subclass defines ``forward(images, texts, ..., factor)``, which returns ``factor`` times a
+    sum, (), and the gradients of the sum to texts (n, D) and images (M, D), or empty tensors where
+    none is wanted. They are in the accumulation dtype: rounding to float16 waits until the factor
+    and a loss scale have been multiplied in.
     """
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*inputs[:2], *output[1:])
-        ctx.num_inputs = len(inputs)
+        ctx.num_inputs, ctx.factor = len(inputs), inputs[-1]
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         images, texts, kept_text, kept_images = ctx.saved_tensors
         needs_images, needs_text = ctx.needs_input_grad[:2]
         return (
-            Scaled.apply(grad_loss, kept_images, images) if needs_images else None,
-            Scaled.apply(grad_loss, kept_text, texts) if needs_text else None,
+            Scaled.apply(grad_loss, kept_images, images, ctx.factor) if needs_images else None,
+            Scaled.apply(grad_loss, kept_text, texts, ctx.factor) if needs_text else None,
             *(None,) * (ctx.num_inputs - 2),
         )
 
 
-def wanted(*tensors: Tensor) -> list[bool]:
+def needs_gradient(*tensors: Tensor) -> list[bool]:
     """Whether each needs a gradient here and now."""
     return [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors]
 

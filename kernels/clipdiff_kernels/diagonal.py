@@ -33,7 +33,7 @@ Chunk = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 def squared_distance(
     block: Block, backend: str, normalize: bool, want_text: bool, want_images: bool
 ) -> Pass:
-    """sum_k |e_k - d_k|^2, or with ``normalize`` |e_k - dhat_k|^2."""
+    """1/2 sum_k |e_k - d_k|^2, or with ``normalize`` |e_k - dhat_k|^2."""
     if backend == "triton":
         fused = importlib.import_module(".fused.diagonal", __package__)
         return fused.squared_distance(block, normalize, want_text, want_images)
@@ -42,13 +42,11 @@ def squared_distance(
         if normalize:
             unit, norm = unit_differences(images, pairs, block.eps)
             residual = text.sub_(unit)
-            grad_d = through_unit_norm(residual * -2, unit, norm, block.eps) if image_grad else None
+            grad_d = through_unit_norm(-residual, unit, norm, block.eps) if image_grad else None
         else:
             residual = text.sub_(differences(images, pairs))
-            grad_d = residual * -2 if image_grad else None
-        total = torch.linalg.vector_norm(residual, dim=1).square().sum()
-        residual.mul_(2)
-        return total, grad_d
+            grad_d = -residual if image_grad else None
+        return torch.linalg.vector_norm(residual, dim=1).square().sum() / 2, grad_d
 
     return _by_chunks(block, chunk, want_text, want_images)
 

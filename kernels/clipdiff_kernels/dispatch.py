@@ -13,6 +13,8 @@ from .blocks import Block
 
 BACKEND_VARIABLE = "CLIPDIFF_KERNELS_BACKEND"
 
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+
 BACKENDS = {
     "contrastive": ("reference", "chunked", "gather", "triton", "triton-gather"),
     "hinge": ("reference", "chunked", "gather", "triton", "triton-gather"),
@@ -25,8 +27,8 @@ GATHER_FROM = {
 }
 """Device -> ((D, smallest N / M at which gathers beat products with the differences), ...).
 
-CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026 (the times
-are in docs/kernels.md). CUDA: from the predicted times, not measured.
+CPU: contrastive, N = 2,048, float32, one thread of an AMD EPYC (AVX2), 24 November 2026
+(benchmarks/gather_over_chunked.csv). CUDA: from the predicted times, not measured.
 """
 
 PRECISIONS = {
@@ -107,6 +109,21 @@ def is_reference(op: str, backend: str) -> bool:
     return backend == "reference"
 
 
+def with_image_gradient(backend: str, embeds: Tensor) -> str:
+    """The backend asked for, where a gradient to the images is wanted: gathers in Triton have none.
+
+    To be asked before the forward pass. Both passes have to round logits alike, or softmax weights
+    do not sum to 1; the backward pass alone would find out too late, and a compiled forward pass
+    never.
+    """
+    asked = backend
+    if backend == "auto":
+        asked = os.environ.get(BACKEND_VARIABLE) or "auto"
+    if asked == "triton-gather" or (asked == "auto" and _runs_triton(embeds)):
+        return "triton"
+    return backend
+
+
 def precision_for(embeds: Tensor, precision: str | None) -> str:
     """The precision asked for; else that of autocast or, without it, of the embeddings.
 
@@ -162,4 +179,4 @@ def _gather_from(device: str, width: int) -> float:
 def _runs_triton(embeds: Tensor) -> bool:
     """Whether the Triton kernels can run: a CUDA tensor up to float32, and the package."""
     narrow = embeds.dtype != torch.float64
-    return embeds.is_cuda and narrow and importlib.util.find_spec("triton") is not None
+    return embeds.is_cuda and narrow and HAS_TRITON

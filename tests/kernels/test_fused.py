@@ -8,7 +8,7 @@ import pytest
 import torch
 from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
 from clipdiff_kernels.fused import gather_table, launch, product_scores
-from clipdiff_kernels.fused.tiles import CHOSEN, Tile
+from clipdiff_kernels.fused.tiles import OVERRIDES, Tile
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if not launch.available(DEVICE):
@@ -153,9 +153,9 @@ def test_contrastive_float_scale():
 def test_small_workspace(op, monkeypatch):
     """Several launches over the rows and several tiles in each: the same numbers."""
     monkeypatch.setattr(launch, "WORKSPACE_BYTES", 4 * 129 * 64)
-    monkeypatch.setitem(CHOSEN, "product32", Tile(32, 16, 16, 4, 2))
-    monkeypatch.setitem(CHOSEN, "walk", Tile(64, 16, 0, 4, 1))
-    monkeypatch.setitem(CHOSEN, "segment", Tile(16, 16, 0, 4, 1))
+    monkeypatch.setitem(OVERRIDES, "product32", Tile(32, 16, 16, 4, 2))
+    monkeypatch.setitem(OVERRIDES, "walk", Tile(64, 16, 0, 4, 1))
+    monkeypatch.setitem(OVERRIDES, "segment", Tile(16, 16, 0, 4, 1))
     extra = {"scale": 14.3} if op == "contrastive" else {"margin": 0.2}
     check(op, make_batch((129, 6, 33), FP32), FP32, **extra)
     check(op, make_batch((129, 6, 33), FP32), FP32, gather=True, needs=(False, True), **extra)

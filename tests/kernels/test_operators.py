@@ -140,9 +140,9 @@ def test_operators_pass_torchs_own_checks(inputs):
             images, texts, scale, pairs, None, 1e-6, backend, "fp32", 0, 0,
         ),
         ops.hinge: (
-            images, texts, pairs, None, 0.2, "all", backend, "fp32", 0, 0, True, True,
+            images, texts, pairs, None, 0.2, "all", backend, "fp32", 0, 0, True, True, 0.5,
         ),
-        ops.squared: (images, texts, pairs, False, backend, "fp32", 0, 0, True, True),
+        ops.squared: (images, texts, pairs, False, backend, "fp32", 0, 0, True, True, 0.5),
     }  # fmt: skip
     for op, values in arguments.items():
         torch.library.opcheck(op.default, values, test_utils=("test_schema", "test_faketensor"))

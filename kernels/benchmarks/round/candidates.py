@@ -33,11 +33,11 @@ def in_use(use: str) -> Tile:
 @contextmanager
 def using(use: str, tile: Tile) -> Iterator[None]:
     """``tile`` in place of what the package takes for ``use``."""
-    tiles.CHOSEN[use] = tile
+    tiles.OVERRIDES[use] = tile
     try:
         yield
     finally:
-        del tiles.CHOSEN[use]
+        del tiles.OVERRIDES[use]
 
 
 @contextmanager

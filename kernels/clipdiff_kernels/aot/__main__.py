@@ -17,9 +17,11 @@ from .report import markdown, read_json, report, write_json
 def main(arguments: Sequence[str]) -> int:
     """0 where every bound holds, 1 where one is broken."""
     parser = argparse.ArgumentParser(prog="python -m clipdiff_kernels.aot", description=__doc__)
-    known = ", ".join(TARGETS)
-    parser.add_argument("archs", nargs="*", metavar="ARCH", help=f"of {known} (default: all)")
+    all_of_them = ", ".join(TARGETS)
+    parser.add_argument("archs", nargs="*", metavar="ARCH", help=f"of {all_of_them} (default: all)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page")
+    command = "python -m clipdiff_kernels.aot"
+    parser.add_argument("--command", default=command, help="what the page says that makes it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument(
         "--also", type=Path, action="append", default=[], metavar="FILE",
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     )  # fmt: skip
     asked = parser.parse_args(arguments)
     if unknown := set(asked.archs) - set(TARGETS):
-        parser.error(f"unknown architecture {', '.join(sorted(unknown))}; known: {known}")
+        parser.error(f"unknown architecture {', '.join(sorted(unknown))}; allowed: {all_of_them}")
     if interpreting():
         parser.error("TRITON_INTERPRET=1 is set: the interpreter compiles nothing; unset it")
     try:
@@ -40,8 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     results += others
     sys.stdout.write(report(results) + "\n")
     if asked.markdown:
-        command = " ".join(["python -m clipdiff_kernels.aot", *arguments])
-        asked.markdown.write_text(markdown(results, command))
+        asked.markdown.write_text(markdown(results, asked.command))
     return 1 if any(broken(each) for each in results) else 0
 
 

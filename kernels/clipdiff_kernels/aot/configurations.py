@@ -27,7 +27,7 @@ from ..fused.rowwise import own_part_kernel, pair_facts_kernel, squared_kernel
 from ..fused.segments import MARGIN, SOFTMAX, segment_kernel
 from ..fused.tiles import Tile, tile
 from ..fused.walk import walk_kernel
-from .spec import Configuration, Loss, Part, Problem, Work
+from .spec import Configuration, Loss, Phase, Problem, Workload
 
 INTEGERS = {*launch.SIZES, "width", "padded", "stride"}
 # Sizes that are multiples of 16 wherever speed matters.
@@ -94,8 +94,8 @@ def _product(epilogue: str, precision: str, arch: str, *, library: bool = False)
     )  # fmt: skip
 
 
-def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], Work]:
-    def work(batch: Problem) -> Work:
+def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], Workload]:
+    def work(batch: Problem) -> Workload:
         tiles_p, tiles_r = ceil(batch.pairs / block.pairs), ceil(batch.pairs / block.rows)
         moved = 4.0 * batch.pairs * batch.width  # texts and differences
         if epilogue != "weights":  # partials, written and read again
@@ -107,17 +107,17 @@ def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], 
         bytes_per_row = 2 * batch.pairs if epilogue == "weights" else 4 * (tiles_p + tiles_r)
         launches = ceil(batch.pairs * bytes_per_row / launch.WORKSPACE_BYTES)
         steps = 1 if library else ceil(batch.width / block.width)
-        return Work(tiles_p * tiles_r, steps, moved, launches)
+        return Workload(tiles_p * tiles_r, steps, moved, launches)
 
     return work
 
 
 def _walk(epilogue: str, block: Tile) -> Configuration:
-    def work(batch: Problem) -> Work:
+    def work(batch: Problem) -> Workload:
         slices = ceil(batch.pairs / block.rows)
         partials = 8.0 * slices * batch.pairs
         gathered = 4.0 * batch.pairs * batch.images
-        return Work(slices, batch.pairs / block.pairs, partials + gathered)
+        return Workload(slices, batch.pairs / block.pairs, partials + gathered)
 
     typed = {"row_more": "*i32", "col_more": "*i32"} if epilogue == "maxima" else {}
     return _configuration(
@@ -131,10 +131,10 @@ def _walk(epilogue: str, block: Tile) -> Configuration:
 def _segment(kind: int, block: Tile) -> Configuration:
     """Each pair is met twice, by either of its images; lists of a tile end together, nearly."""
 
-    def work(batch: Problem) -> Work:
+    def work(batch: Problem) -> Workload:
         slices = ceil(batch.pairs / block.rows)
         moved = 4.0 * batch.pairs * batch.images * (1 + _parts_of(batch))
-        return Work(slices, 1.1 * 2 * batch.pairs / block.pairs, moved)
+        return Workload(slices, 1.1 * 2 * batch.pairs / block.pairs, moved)
 
     return _configuration(
         f"segment {'softmax' if kind == SOFTMAX else 'margin'}", segment_kernel, block,
@@ -153,10 +153,10 @@ def _rowwise(dtype: str, block: Tile) -> Iterator[Configuration]:
     typed = {"texts": f"*{dtype}", "images": f"*{dtype}", "units": f"*{dtype}"}
     size = 2 if dtype == "bf16" else 4
 
-    def passes(values: int) -> Callable[[Problem], Work]:
-        def work(batch: Problem) -> Work:
+    def passes(values: int) -> Callable[[Problem], Workload]:
+        def work(batch: Problem) -> Workload:
             moved = float(values * size * batch.pairs * batch.width)
-            return Work(ceil(batch.pairs / block.pairs), ceil(batch.width / block.width), moved)
+            return Workload(ceil(batch.pairs / block.pairs), ceil(batch.width / block.width), moved)
 
         return work
 
@@ -219,35 +219,35 @@ def _unit(batch: Problem, units: float = 1.0) -> float:
 
 def _dense(
     first: str, second: str | None, library: bool = False
-) -> Callable[[Problem], list[Part]]:
+) -> Callable[[Problem], list[Phase]]:
     """The passes over all tiles, and the library's product of weights and differences."""
     passes = [name for name in (first, second) if name]
 
-    def parts(batch: Problem) -> list[Part]:
+    def parts(batch: Problem) -> list[Phase]:
         weights = 2.0 * batch.pairs**2
         launches = ceil(batch.pairs * 2 * batch.pairs / launch.WORKSPACE_BYTES)
-        products = [Part(library_flop=_unit(batch), library_bytes=weights, launches=launches)]
+        products = [Phase(library_flop=_unit(batch), library_bytes=weights, launches=launches)]
         if library:
             logits = 4.0 * batch.pairs**2
-            products += [Part(library_flop=_unit(batch), library_bytes=logits)] * len(passes)
+            products += [Phase(library_flop=_unit(batch), library_bytes=logits)] * len(passes)
         return [
-            Part("pair_facts bf16"), *(Part(name) for name in passes), *products,
-            Part("own_part bf16"),
+            Phase("pair_facts bf16"), *(Phase(name) for name in passes), *products,
+            Phase("own_part bf16"),
         ]  # fmt: skip
 
     return parts
 
 
-def _gathered(first: str, second: str) -> Callable[[Problem], list[Part]]:
+def _gathered(first: str, second: str) -> Callable[[Problem], list[Phase]]:
     """G from two halves in each pass, dG from two and the table from two; G is laid out anew."""
 
-    def parts(batch: Problem) -> list[Part]:
+    def parts(batch: Problem) -> list[Phase]:
         one = 2.0 * batch.pairs * batch.images * batch.width
         gathered = 4.0 * batch.pairs * batch.images
         products = 4 + 3 * _parts_of(batch)
         return [
-            Part("pair_facts bf16"), Part(first), Part(second), Part("own_part bf16"),
-            Part(library_flop=products * one, library_bytes=16 * gathered, launches=16),
+            Phase("pair_facts bf16"), Phase(first), Phase(second), Phase("own_part bf16"),
+            Phase(library_flop=products * one, library_bytes=16 * gathered, launches=16),
         ]  # fmt: skip
 
     return parts

@@ -56,15 +56,15 @@ def _read(
     branch: re.Pattern[str],
     target: re.Pattern[str],
 ) -> Listing:
-    found: list[tuple[str, str, str]] = []
+    lines: list[tuple[str, str, str]] = []
     labels: dict[str, list[int]] = {}
     for line in text.splitlines():
         if match := label.match(line):
-            labels.setdefault(match[1], []).append(len(found))
+            labels.setdefault(match[1], []).append(len(lines))
         elif match := instruction.match(line):
-            found.append((match[1] or "", match[2], match[3]))
+            lines.append((match[1] or "", match[2], match[3]))
     listing = []
-    for place, (predicate, opcode, operands) in enumerate(found):
+    for place, (predicate, opcode, operands) in enumerate(lines):
         goal = target.search(operands) if branch.match(opcode) else None
         if goal is None or goal[1] not in labels:
             listing.append(Instruction(opcode, operands, maybe=bool(predicate)))

@@ -74,8 +74,8 @@ def resources_table(results: Sequence[Compiled]) -> str:
     cells = {(each.name, each.triton, each.arch): each for each in results}
     rows = []
     for name, version in dict.fromkeys((each.name, each.triton) for each in results):
-        found = [cells.get((name, version, arch)) for arch in archs]
-        rows.append([name, version, *(_resources(each) if each else "" for each in found)])
+        here = [cells.get((name, version, arch)) for arch in archs]
+        rows.append([name, version, *(_resources(each) if each else "" for each in here)])
     return _table(["kernel", "Triton", *archs], rows)
 
 
@@ -115,8 +115,8 @@ def times_table(results: Sequence[Compiled]) -> str:
         compiled = [each for each in results if (each.arch, each.triton) == ("sm_90", version)]
         times = [kernel_times(batch, configurations("sm_90"), compiled) for batch in PROBLEMS]
         for name in times[0]:
-            found = [each[name] for each in times]
-            cells = [f"{1e3 * time.seconds:.3g} ({time.bound_by})" for time in found]
+            row = [each[name] for each in times]
+            cells = [f"{1e3 * time.seconds:.3g} ({time.bound_by})" for time in row]
             rows.append([name, version, *cells])
         # Another run's results, perhaps of other sources, may lack kernels.
         for loss in LOSSES if timed <= set(times[0]) else ():

@@ -29,7 +29,7 @@ from math import ceil
 
 from .compiled import Compiled
 from .sass import WARP, Step
-from .spec import Configuration, Loss, Part, Problem, Work
+from .spec import Configuration, Loss, Phase, Problem, Workload
 
 # Waiting for the first tiles of a program, in seconds: a trip to L2 and a barrier.
 FILL = 0.5e-6
@@ -73,7 +73,7 @@ class Time:
     bound_by: str
 
 
-def units(step: Step, work: Work, machine: Machine, l1_hits: float = 0.0) -> dict[str, float]:
+def units(step: Step, work: Workload, machine: Machine, l1_hits: float = 0.0) -> dict[str, float]:
     """Seconds that each unit is busy with the main loops of all programs."""
     turns = work.programs * work.steps
     missed = step.loaded_bytes * (1 - l1_hits)
@@ -89,7 +89,7 @@ def units(step: Step, work: Work, machine: Machine, l1_hits: float = 0.0) -> dic
 
 
 def kernel_time(
-    compiled: Compiled, work: Work, machine: Machine = H200, l1_hits: float = 0.0
+    compiled: Compiled, work: Workload, machine: Machine = H200, l1_hits: float = 0.0
 ) -> Time:
     """Predicted time of a kernel for one pass over a batch, as the module says."""
     step = compiled.step
@@ -124,7 +124,7 @@ def loss_time(
     return sum(_part_time(part, times, machine) for part in loss.parts(problem))
 
 
-def _part_time(part: Part, times: Mapping[str, Time], machine: Machine) -> float:
+def _part_time(part: Phase, times: Mapping[str, Time], machine: Machine) -> float:
     if part.kernel is not None:
         if part.kernel not in times:
             raise ValueError(
@@ -141,11 +141,11 @@ def kernel_times(
     problem: Problem, configurations: Iterable[Configuration], compiled: Iterable[Compiled]
 ) -> dict[str, Time]:
     """Times of the kernels that state their work, by name; ``compiled``: one sm_90, one Triton."""
-    known = {each.name: each for each in compiled}
+    by_name = {each.name: each for each in compiled}
     return {
-        each.name: kernel_time(known[each.name], each.work(problem), H200, each.l1_hits)
+        each.name: kernel_time(by_name[each.name], each.work(problem), H200, each.l1_hits)
         for each in configurations
-        if each.work is not None and each.name in known
+        if each.work is not None and each.name in by_name
     }
 
 

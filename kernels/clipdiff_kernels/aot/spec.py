@@ -19,7 +19,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What one pass over a batch asks of a kernel.
 
     ``programs``: of all launches together. ``steps``: turns of the main loop in each (1 without a
@@ -58,7 +58,7 @@ class Configuration:
     logits: float = 0.0
     exps: float = 0.0
     l1_hits: float = 0.0
-    work: Callable[[Problem], Work] | None = field(default=None, compare=False)
+    work: Callable[[Problem], Workload] | None = field(default=None, compare=False)
 
     def source(self) -> ASTSource:
         names = self.kernel.arg_names
@@ -77,14 +77,14 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Part:
+class Phase:
     """A step of a loss: a kernel by the name of its configuration, or a library's product."""
 
     kernel: str | None = None
     library_flop: float = 0.0
     library_bytes: float = 0.0
     launches: int = 1
-    """Of the library; kernels have theirs in ``Work``."""
+    """Of the library; kernels have theirs in ``Workload``."""
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,4 @@ class Loss:
     """Forward and text gradient of a loss, part by part."""
 
     name: str
-    parts: Callable[[Problem], list[Part]] = field(compare=False)
+    parts: Callable[[Problem], list[Phase]] = field(compare=False)

@@ -6,10 +6,10 @@ from torch import Tensor
 from .. import checks
 from ..blocks import AllReduce, Exchange
 from ..differences import EPS
-from ..dispatch import is_reference, precision_for
+from ..dispatch import is_reference, precision_for, with_image_gradient
 from ..stats import Stats, with_stats
 from . import reference
-from .loss import Contrastive
+from .loss import ContrastiveFunction
 
 
 def contrastive_loss(
@@ -139,7 +139,9 @@ def _of_block(
 ) -> Tensor:
     if not isinstance(logit_scale, Tensor):  # on the device of the texts, without waiting for it
         logit_scale = torch.full((), logit_scale, dtype=torch.float64, device=text_embeds.device)
-    loss, *_ = Contrastive.apply(
+    if torch.is_grad_enabled() and image_embeds.requires_grad:
+        backend = with_image_gradient(backend, text_embeds)
+    loss, *_ = ContrastiveFunction.apply(
         image_embeds, text_embeds, logit_scale, pair_index.long(), group_ids, eps, backend,
         precision_for(text_embeds, precision), row_offset, exchange,
     )  # fmt: skip

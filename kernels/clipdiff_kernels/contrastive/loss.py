@@ -49,7 +49,8 @@ def contrastive(
     scores = make_scores(block, *choose("contrastive", block, backend, precision)[:2])
     scale = logit_scale.to(accumulate_dtype(texts)).reshape(())
     row_lse, column_lse = scores.log_sums(scale)
-    column_lse = join_columns(column_lse, all_reduce)
+    if exchange:
+        column_lse = join_columns(column_lse, all_reduce)
     share = (row_lse + column_lse[block.rows] - 2 * scale * scores.own).sum()
     return all_reduce(share / (2 * block.num_pairs), "sum"), row_lse, column_lse
 
@@ -84,8 +85,8 @@ def contrastive_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to images (M, D) (empty if not wanted), texts (n, D) and logit_scale."""
     block = Block(images, pair_index, texts, row_offset, group_ids, eps)
-    chosen, precision, _ = choose("contrastive", block, backend, precision)
-    scores = make_scores(block, chosen, precision, image_grad=want_images)
+    backend, precision, _ = choose("contrastive", block, backend, precision)
+    scores = make_scores(block, backend, precision, image_grad=want_images)
     scale = logit_scale.to(row_lse.dtype).reshape(())
     factor = grad_loss.to(row_lse.dtype) / (2 * block.num_pairs)
     grad_text, grad_scale = scores.pull_softmax(scale, row_lse, column_lse, factor)
@@ -97,7 +98,7 @@ def contrastive_backward(
     )
 
 
-class Contrastive(torch.autograd.Function):
+class ContrastiveFunction(torch.autograd.Function):
     """Keeps its inputs and two vectors, (n,) and (N,); the backward computes the logits again.
 
     To logit_scale and the images it gives this block's part: summed over blocks they are whole.

@@ -6,8 +6,8 @@ import triton
 from torch import Tensor
 
 from ..blocks import Block
-from .bags import gradient_to_images, unit_gradient_to_images
 from .facts import Facts
+from .keyed import gradient_to_images, unit_gradient_to_images
 from .rowwise import squared_kernel
 from .tiles import tile_on
 
@@ -15,8 +15,8 @@ Pass = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def squared_distance(block: Block, normalize: bool, want_text: bool, want_images: bool) -> Pass:
-    """sum_k |e_k - d_k|^2 (), or with ``normalize`` |e_k - dhat_k|^2, and its gradients, fp32."""
-    facts = Facts(block, "fp32", undirected=1 / block.eps, store=False)
+    """1/2 sum_k |e_k - d_k|^2, or with ``normalize`` |e_k - dhat_k|^2, and its gradients, fp32."""
+    facts = Facts(block, "fp32", store=False)
     sums = facts.new(facts.num_rows)
     store = want_text or want_images
     grad = facts.new(facts.num_rows if store else 0, facts.width)
@@ -32,12 +32,12 @@ def squared_distance(block: Block, normalize: bool, want_text: bool, want_images
         grad_images = unit_gradient_to_images(facts.images, mine, -grad, block.eps)
     elif want_images:
         grad_images = gradient_to_images(mine, -grad, len(facts.images))
-    return sums.sum(), grad if want_text else None, grad_images
+    return sums.sum() / 2, grad if want_text else None, grad_images
 
 
 def reversed_margin(block: Block, margin: float, want_text: bool, want_images: bool) -> Pass:
     """sum_k [margin - 2 s_kk]+ (), and its gradients, fp32."""
-    facts = Facts(block, "fp32", undirected=1 / block.eps, store=False)
+    facts = Facts(block, "fp32", store=False)
     violation = (margin - 2 * facts.own).relu_()
     weight = violation.sign() * -2
     text, grad_images = None, None

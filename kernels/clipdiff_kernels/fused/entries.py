@@ -78,7 +78,9 @@ def weights_of(logits, row_lse, col_lse, bound):
     row_less = LOG2_WEIGHT_SCALE - row_lse
     col_less = LOG2_WEIGHT_SCALE - col_lse
     if bound <= UNSHIFTED:
-        both = tl.exp2(row_less)[None, :] + tl.exp2(col_less)[:, None]
+        # a column of which this block has no negative may be known from much longer texts only
+        of_col = tl.exp2(tl.minimum(col_less, 120.0))
+        both = tl.exp2(row_less)[None, :] + of_col[:, None]
         weight = tl.exp2(logits) * both
     else:
         weight = tl.exp2(logits + row_less[None, :]) + tl.exp2(logits + col_less[:, None])

@@ -22,20 +22,19 @@ class Facts:
     """The block, and its pairs' facts (fp32).
 
     ``texts`` (n, padded) and ``units`` (N, padded), the directions dhat, are in the dtype of
-    ``precision``, with zeros past the width D; ``inverse`` (N,) is 1 / n_k; ``own`` (n,) s_rr;
-    ``text_norm`` (n,).
+    ``precision``, with zeros past the width D; ``inverse`` (N,) is 1 / max(n_k, eps); ``own`` (n,)
+    s_rr; ``text_norm`` (n,).
 
     Args:
         block: its embeddings fp32, bf16 or fp16, on a GPU; any strides.
         precision: of the products, a key of ``PRECISIONS``.
-        undirected: 1 / n_k of a pair with n_k <= eps: 1 / eps, or 0 to drop its difference.
         store: whether ``units`` are wanted at once; else they are made when they are asked for.
 
     Raises:
         ValueError: the tensors are not on a GPU (and the interpreter is off), or are float64.
     """
 
-    def __init__(self, block: Block, precision: str, *, undirected: float, store: bool) -> None:
+    def __init__(self, block: Block, precision: str, *, store: bool) -> None:
         _check(block.text_embeds)
         self.block, self.precision = block, precision
         self.device = block.text_embeds.device
@@ -46,7 +45,6 @@ class Facts:
         self.num_pairs, self.row_offset = block.num_pairs, block.row_offset
         self.padded = triton.cdiv(self.width, ALIGNED) * ALIGNED
         self.texts = _padded(block.text_embeds.to(self.dtype), self.padded)
-        self.undirected = undirected
         self.inverse = self.new(self.num_pairs)
         self.own, self.text_norm = self.new(self.num_rows), self.new(self.num_rows)
         if store:
@@ -106,7 +104,7 @@ class Facts:
         pair_facts_kernel[(triton.cdiv(self.num_pairs, tile.pairs),)](
             self.texts, self.images, self.pair_index, self.inverse, self.own, self.text_norm, units,
             self.row_offset, self.num_rows, self.num_pairs, self.width, self.padded,
-            self.block.eps, self.undirected, **tile.meta("pairs", "width"), STORE=store,
+            self.block.eps, 1 / self.block.eps, **tile.meta("pairs", "width"), STORE=store,
         )  # fmt: skip
         return units.to(self.dtype)
 
@@ -114,7 +112,8 @@ class Facts:
 def _padded(texts: Tensor, width: int) -> Tensor:
     """Contiguous, aligned rows of ``width``, zeros past their own; a copy where they are not so."""
     if texts.shape[1] == width:
-        texts = texts.contiguous()
+        # a single row counts as contiguous whatever its stride: viewed anew, it gets its width
+        texts = texts.contiguous().view(-1).view(texts.shape)
         return texts.clone() if texts.data_ptr() % 16 else texts
     return torch.nn.functional.pad(texts, (0, width - texts.shape[1]))
 

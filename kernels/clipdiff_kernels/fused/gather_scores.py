@@ -15,8 +15,8 @@ from torch import Tensor
 from ..blocks import Block
 from .gather_table import GatherTable, gather_table
 from .launch import PROGRAMS, chunks, halves, product_of_halves
-from .product import MAXIMA, WEIGHTS
-from .scores import FusedScores, Part
+from .product import PARTIAL_BYTES, WEIGHTS
+from .scores import FusedScores, Partial
 from .segments import MARGIN, SOFTMAX, Segments, segment_kernel, segments_of
 from .tiles import tile_on
 from .walk import walk_kernel
@@ -26,7 +26,7 @@ class GatherScores(FusedScores):
     """3 products of N x M x D for a contrastive loss and its text gradient (7 in 16 bits)."""
 
     def __init__(self, block: Block, precision: str) -> None:
-        super().__init__(block, precision, undirected=0.0, store=False, image_grad=False)
+        super().__init__(block, precision, store=False, image_grad=False)
         self.walk, self.segment = (tile_on(self.facts.device, use) for use in ("walk", "segment"))
 
     @cached_property
@@ -41,18 +41,22 @@ class GatherScores(FusedScores):
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         facts, num_images = self.facts, len(self.table.rows)
-        cost = 0 if epilogue == WEIGHTS else 8 * facts.num_pairs / self.walk.rows
+        cost = PARTIAL_BYTES[epilogue] * facts.num_pairs / self.walk.rows
         cost += num_images * (8 + 16 * pull)  # G twice; its gradient, and the halves of that
         for low, high in chunks(facts.num_rows, cost, self.walk.rows):
             sliced = self._slices(low, high)
             here = low, high, sliced, scalars, row_in[low:high], col_in
-            softmax = epilogue == WEIGHTS
-            outputs = (facts.new(0, 1),) * 4 if softmax else self._walk(epilogue, *here)
-            kind = SOFTMAX if softmax else MARGIN
+            slices = len(sliced)
+            splits, each = _split(slices, triton.cdiv(facts.num_pairs, self.walk.pairs))
+            rows, cols = (splits, high - low), (slices, facts.num_pairs)
+            outputs = self.outputs(epilogue, rows, cols)
+            if epilogue != WEIGHTS:
+                self._walk((slices, splits), each, epilogue, *here, outputs)
+            kind = SOFTMAX if epilogue == WEIGHTS else MARGIN
             sums = self._segments(kind, *here) if pull else None
-            yield Part(low, high, *outputs, outputs[1], sums)
+            yield Partial(low, high, *outputs, outputs[1], sums)
 
     def _slices(self, low: int, high: int) -> Tensor:
         """G of the texts (slices, M', R) fp32; texts past the last are 0."""
@@ -65,23 +69,15 @@ class GatherScores(FusedScores):
         return gathered.view(len(gathered), slices, width).transpose(0, 1).contiguous()
 
     def _walk(
-        self, epilogue: int, low: int, high: int, sliced: Tensor, scalars: Tensor, row_in: Tensor,
-        col_in: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        facts, tile = self.facts, self.walk
-        splits, each = _split(len(sliced), triton.cdiv(facts.num_pairs, tile.pairs))
-        more = torch.int32 if epilogue == MAXIMA else torch.float32
-        rows, cols = (splits, high - low), (len(sliced), facts.num_pairs)
-        outputs = (
-            facts.new(*rows), facts.new(*rows, dtype=more),
-            facts.new(*cols), facts.new(*cols, dtype=more),
-        )  # fmt: skip
-        walk_kernel[(len(sliced), splits)](
+        self, grid: tuple[int, int], steps: int, epilogue: int, low: int, high: int, sliced: Tensor,
+        scalars: Tensor, row_in: Tensor, col_in: Tensor, outputs: tuple[Tensor, ...],
+    ) -> None:  # fmt: skip
+        facts = self.facts
+        walk_kernel[grid](
             sliced, *self._places, self.table.inverse, facts.groups, row_in, col_in, scalars,
             *outputs, facts.row_offset + low, high - low, facts.num_pairs, len(self.table.rows),
-            each, **tile.meta("pairs", "rows"), EPILOGUE=epilogue,
+            steps, **self.walk.meta("pairs", "rows"), EPILOGUE=epilogue,
         )  # fmt: skip
-        return outputs
 
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor]:
@@ -105,7 +101,9 @@ class GatherScores(FusedScores):
             **tile.meta("pairs", "rows"), KIND=kind,
         )  # fmt: skip
         owned = self.table.rows[lists.owners.long()]
-        left, right = (halves(each, facts.dtype) for each in (grad[:, : high - low].T, owned))
+        # sums of weights over n_k pass the range of float16; bfloat16 halves keep 16 bits, too
+        dtype = torch.float32 if facts.dtype == torch.float32 else torch.bfloat16
+        left, right = (halves(each, dtype) for each in (grad[:, : high - low].T, owned))
         return product_of_halves(left, right, facts.precision)
 
 

@@ -20,6 +20,10 @@ DIRECT_PAIRS = 256
 """Most pairs with n_k < SHORT that are multiplied directly. Near-duplicate images are rare; the
 rest, longer than these, keep the error of the trick."""
 
+LOST = 1e-5
+"""Of pairs shorter than this the trick keeps no digit: those without a row of their own are taken
+for pairs without a direction."""
+
 
 class GatherTable(NamedTuple):
     """The cosine of text r and pair k is (G[first_k, r] - G[second_k, r]) * inverse_k."""
@@ -35,19 +39,17 @@ def gather_table(images: Tensor, pair_index: Tensor, inv_norm: Tensor, eps: floa
     Args:
         images: (M, D).
         pair_index: (N, 2) int64.
-        inv_norm: (N,) fp32, 1 / n_k, and 0 where n_k <= eps. Such a pair gets the direction
-            d_k / eps if it is among the shortest, else none.
+        inv_norm: (N,) fp32, 1 / max(n_k, eps).
         eps: length below which a difference has no direction.
     """
     wide = images.float()
-    steepness = torch.where(inv_norm > 0, inv_norm, torch.inf)
-    steepest, places = steepness.topk(min(DIRECT_PAIRS, len(pair_index)))
+    steepest, places = inv_norm.topk(min(DIRECT_PAIRS, len(pair_index)))
     directions, _ = unit_differences(images, pair_index[places], eps)
     rows = torch.cat([wide - wide.mean(0), directions, wide.new_zeros(1, wide.shape[1])])
     own = torch.arange(len(images), len(rows) - 1, device=images.device)
     own = torch.stack([own, torch.full_like(own, len(rows) - 1)], 1)
     short = steepest > 1 / SHORT
-    routed, inverse = pair_index.clone(), inv_norm.clone()
+    routed, inverse = pair_index.clone(), torch.where(inv_norm > 1 / LOST, 0.0, inv_norm)
     routed[places] = torch.where(short.unsqueeze(1), own, pair_index[places])
-    inverse[places] = torch.where(short, 1.0, inv_norm[places])
+    inverse[places] = torch.where(short, 1.0, steepest)
     return GatherTable(rows, routed, inverse)

@@ -25,6 +25,8 @@ from .launch import SIZES
 from .tiles import Tile
 
 LOG_SUMS, WEIGHTS, VIOLATIONS, MAXIMA = 0, 1, 2, 3
+PARTIAL_BYTES = {LOG_SUMS: 4, WEIGHTS: 0, VIOLATIONS: 8, MAXIMA: 8}
+"""What an epilogue says of a row, or column, of a tile."""
 
 # Tiles of texts whose tiles of pairs are made together: what they read stays in L2.
 GROUP = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
@@ -13,8 +12,8 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, MAXIMA, WEIGHTS, pieces, product_kernel
-from .scores import FusedScores, Part
+from .product import GROUP, PARTIAL_BYTES, pieces, product_kernel
+from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
 LIBRARY = False
@@ -26,35 +25,28 @@ class ProductScores(FusedScores):
     """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back."""
 
     def __init__(self, block: Block, precision: str, *, image_grad: bool = False) -> None:
-        super().__init__(
-            block, precision, undirected=1 / block.eps, store=True, image_grad=image_grad
-        )
+        super().__init__(block, precision, store=True, image_grad=image_grad)
         use = {"tf32x3": "productx3", "fp32": "product32"}.get(precision, "product16")
         self.tile = tile_on(self.facts.device, "library" if LIBRARY else use)
         self.descriptors = copies_in_bulk(self.facts.device)
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         facts, tile = self.facts, self.tile
         tiles_p = triton.cdiv(facts.num_pairs, tile.pairs)
-        cost = 0 if epilogue == WEIGHTS else 8 * (tiles_p + facts.num_pairs / tile.rows)
+        cost = PARTIAL_BYTES[epilogue] * (tiles_p + facts.num_pairs / tile.rows)
         cost += facts.num_pairs * (facts.dtype.itemsize * pull + 4 * LIBRARY)
         for low, high in chunks(facts.num_rows, cost, tile.rows):
             tiles_r = triton.cdiv(high - low, tile.rows)
             rows, cols = (tiles_p, high - low), (tiles_r, facts.num_pairs)
-            if epilogue == WEIGHTS:
-                rows = cols = (0, 1)
-            more = torch.int32 if epilogue == MAXIMA else torch.float32
-            outputs = (
-                facts.new(*rows), facts.new(*rows, dtype=more),
-                facts.new(*cols), facts.new(*cols, dtype=more),
-            )  # fmt: skip
+            outputs = self.outputs(epilogue, rows, cols)
             weights = self._weights(high - low) if pull else None
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
             sums = None if weights is None else self._pull(weights, low)
-            yield Part(low, high, *outputs, outputs[3], sums)
+            del weights  # before the next are made: one workspace, not two
+            yield Partial(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:
         """(N, rows) in the dtype of the products, its rows aligned as descriptors ask for."""
@@ -76,8 +68,8 @@ class ProductScores(FusedScores):
             blocks = (tile.pairs, tile.width), (tile.rows, tile.width), (tile.pairs, rows)
             described = [not LIBRARY, not LIBRARY, weights is not None]
             sources = [
-                _descriptor(*each) if wanted else each[0]
-                for wanted, *each in zip(described, sources, blocks, strict=True)
+                _descriptor(*each) if by_descriptor else each[0]
+                for by_descriptor, *each in zip(described, sources, blocks, strict=True)
             ]
         product_kernel[(grid,)](
             *sources[:2], facts.groups, *arguments, sources[2],

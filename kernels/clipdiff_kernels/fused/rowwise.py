@@ -36,7 +36,7 @@ def pair_facts_kernel(
     """For each pair 1 / n (N,); for each text its cosine with its own pair and its norm, (n,).
 
     With STORE also the directions dhat (N, padded), in the dtype of ``units`` and 0 past ``width``.
-    Where n <= eps the inverse is ``undirected``: 1 / eps, or 0 to drop the difference.
+    Where n <= eps the inverse is ``undirected``, 1 / eps.
     """
     pairs = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
     rows = pairs - row_offset
@@ -104,7 +104,7 @@ def squared_kernel(
     BLOCK_PAIRS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     NORMALIZE: tl.constexpr, STORE: tl.constexpr,
 ):  # fmt: skip
-    """sums[r] = |e_r - u_r|^2 (n,), u the difference or its direction; STORE: grad = 2 (e - u)."""
+    """sums[r] = |e_r - u_r|^2 (n,), u the difference or its direction; STORE: grad = e - u."""
     rows = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
     live = rows < num_rows
     first, second = load_pairs(pair_index, rows + row_offset, num_pairs)
@@ -121,5 +121,5 @@ def squared_kernel(
         residual = tl.where(inside, text - target, 0.0)
         total += tl.sum(residual * residual, 1)
         if STORE:
-            tl.store(grad + place, 2.0 * residual, mask=inside)
+            tl.store(grad + place, residual, mask=inside)
     tl.store(sums + rows, total, mask=live)

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..scores import Maxima, Violations
-from .bags import Bags, unit_gradient_to_images
 from .entries import WEIGHT_SCALE
 from .facts import Facts
+from .keyed import Keyed, unit_gradient_to_images
 from .product import LOG_SUMS, MAXIMA, VIOLATIONS, WEIGHTS, merge_kernel
 from .tiles import tile_on
 
@@ -27,7 +27,7 @@ LOG2_E = 1 / math.log(2)
 
 
 @dataclass(frozen=True)
-class Part:
+class Partial:
     """What a launch says of the texts ``low`` to ``high`` of a block; see ``product_kernel``."""
 
     low: int
@@ -43,11 +43,9 @@ class Part:
 class FusedScores:
     """``scores.Scores`` of a block, but for the parts."""
 
-    def __init__(
-        self, block: Block, precision: str, *, undirected: float, store: bool, image_grad: bool
-    ) -> None:
+    def __init__(self, block: Block, precision: str, *, store: bool, image_grad: bool) -> None:
         self.block = block
-        self.facts = Facts(block, precision, undirected=undirected, store=store)
+        self.facts = Facts(block, precision, store=store)
         self.grad_unit: Tensor | None = None  # (N, padded) fp32, over images_factor
         self.images_factor: Tensor | float = 1.0
         if image_grad:
@@ -55,9 +53,21 @@ class FusedScores:
 
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
-    ) -> Iterator[Part]:
+    ) -> Iterator[Partial]:
         """Launch a pass over all texts; ``pull``: with ``sums``. Arguments as of the kernels."""
         raise NotImplementedError
+
+    def outputs(
+        self, epilogue: int, rows: tuple[int, int], cols: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``row_out``, ``row_more``, ``col_out``, ``col_more``, uninitialised; empty if unused."""
+        out = (rows, cols) if epilogue != WEIGHTS else ((0, 1), (0, 1))
+        more = (rows, cols) if epilogue in (VIOLATIONS, MAXIMA) else ((0, 1), (0, 1))
+        dtype = torch.int32 if epilogue == MAXIMA else torch.float32
+        return (
+            self.facts.new(*out[0]), self.facts.new(*more[0], dtype=dtype),
+            self.facts.new(*out[1]), self.facts.new(*more[1], dtype=dtype),
+        )  # fmt: skip
 
     @property
     def own(self) -> Tensor:
@@ -116,7 +126,8 @@ class FusedScores:
         scalars = facts.scalars(0.0, 0.0)
         for part in self.parts(MAXIMA, scalars, self.own, facts.inverse, pull=False):
             here = slice(part.low, part.high)
-            row_max[here], row_pair[here] = _best(part.row_out, part.row_more)
+            row_max[here], pair = _best(part.row_out, part.row_more)
+            row_pair[here] = pair.clamp_max_(facts.num_pairs - 1)  # NaN may win past the last
             largest, row = _best(part.col_out, part.col_more)
             first = self.block.row_offset + part.low
             column_row = torch.where(largest > column_max, row + first, column_row)
@@ -140,8 +151,8 @@ class FusedScores:
         pairs = torch.cat([mine + block.row_offset, maxima.row_pair, every])
         weights = torch.cat([-by_row - by_column[block.rows], by_row, by_column * here])
         if self.grad_unit is not None:
-            self.grad_unit += Bags.of(pairs, facts.num_pairs).sum(facts.texts, rows, weights)
-        text = Bags.of(rows, facts.num_rows).sum(facts.units, pairs, weights)
+            self.grad_unit += Keyed.of(pairs, facts.num_pairs).sum(facts.texts, rows, weights)
+        text = Keyed.of(rows, facts.num_rows).sum(facts.units, pairs, weights)
         return text[:, : facts.width].contiguous()
 
     def images_gradient(self) -> Tensor | None:

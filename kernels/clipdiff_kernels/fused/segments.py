@@ -85,6 +85,7 @@ def segment_kernel(
         for place in range(0, tl.max(stop - start, 0)):
             entry = start + place
             live = entry < stop
+            past = tl.where(live, 0.0, float("-inf"))[:, None]  # as exp2 may overflow: inf * 0
             other = tl.load(others + entry, mask=live, other=0)
             scale = tl.load(inverse + entry, mask=live, other=0.0)
             of_col = tl.load(list_col + entry, mask=live, other=0.0)
@@ -93,7 +94,7 @@ def segment_kernel(
             scores = (at_owner - at_other) * scale[:, None]
             scores = negatives(scores, of_group, group, bits)
             if KIND == 0:
-                weight = weights_of(scores * factor, of_row, of_col, bound)
+                weight = weights_of(scores * factor + past, of_row, of_col, bound)
             else:
                 by_row, by_col, _ = violations_of(scores, of_row, of_col, factor)
                 weight = by_row + by_col

@@ -60,13 +60,13 @@ OF_ARCHITECTURE = {
     },
 }
 BULK_COPIES = ("sm_90", "sm_100")
-CHOSEN: dict[str, Tile] = {}
-"""Tiles that a sweep puts in the place of all others."""
+OVERRIDES: dict[str, Tile] = {}
+"""Tiles that a sweep puts in the place of all others, by use."""
 
 
 def tile(use: str, architecture: str, gpu: str = "") -> Tile:
     """The tile of a kernel: chosen by hand, measured on this GPU, of its architecture, or usual."""
-    for table in (CHOSEN, measured(gpu), OF_ARCHITECTURE.get(architecture, {})):
+    for table in (OVERRIDES, measured(gpu), OF_ARCHITECTURE.get(architecture, {})):
         if use in table:
             return table[use]
     return TILES[use]

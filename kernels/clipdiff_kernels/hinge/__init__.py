@@ -4,11 +4,11 @@ from torch import Tensor
 
 from .. import checks
 from ..blocks import AllReduce, Exchange
-from ..custom_ops import wanted
+from ..custom_ops import needs_gradient
 from ..dispatch import is_reference, precision_for
 from ..stats import Stats, with_stats
 from . import reference
-from .loss import Hinge
+from .loss import HingeFunction
 
 
 def hinge_loss(
@@ -57,9 +57,10 @@ def hinge_loss(
             margin=margin, negatives=negatives, group_ids=group_ids,
         )  # fmt: skip
     else:
-        loss, *_ = Hinge.apply(
+        loss, *_ = HingeFunction.apply(
             image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
-            precision_for(text_embeds, precision), 0, 0, *wanted(image_embeds, text_embeds),
+            precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, negatives),
         )  # fmt: skip
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
@@ -99,11 +100,16 @@ def hinge_loss_rows(
     checks.check_hinge(margin, negatives)
     checks.check_group_ids(group_ids, pair_index)
     with Exchange(all_reduce) as handle:
-        loss, *_ = Hinge.apply(
+        loss, *_ = HingeFunction.apply(
             image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
             precision_for(text_embeds, precision), row_offset, handle,
-            *wanted(image_embeds, text_embeds),
+            *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, negatives),
         )  # fmt: skip
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
+
+
+def _factor(pair_index: Tensor, negatives: str) -> float:
+    return 1 / len(pair_index) if negatives == "reversed" else 1 / (2 * len(pair_index))

@@ -15,7 +15,7 @@ from ..scores import Scores, make_scores
 
 
 def _fake(images: Tensor, texts: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-2:])
+    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-3:-1])
 
 
 @operator("hinge", _fake)
@@ -32,23 +32,20 @@ def hinge(
     exchange: int,
     want_images: bool,
     want_text: bool,
+    factor: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss () of all blocks, with its gradients to this block's texts and to the images."""
+    """``factor`` times the violations of all blocks, (), and their gradients to
+    this block's texts and to the images."""
     all_reduce = exchange_of(exchange)
     block = Block(images, pair_index, texts, row_offset, group_ids, EPS)
     backend, precision, _ = choose("hinge", block, backend, precision)
     if negatives == "reversed":
         total, text, grad_images = reversed_margin(block, backend, margin, want_text, want_images)
-        factor = 1 / block.num_pairs
     else:
         scores = make_scores(block, backend, precision, image_grad=want_images)
         one_pass = {"all": all_negatives, "hardest": hardest_negatives}[negatives]
         total, text = one_pass(scores, block, margin, all_reduce, want_images or want_text)
         grad_images = scores.images_gradient()
-        factor = 1 / (2 * block.num_pairs)
-    for grad in (text, grad_images):
-        if grad is not None:
-            grad.mul_(factor)
     return kept_outputs(all_reduce(total, "sum") * factor, text if want_text else None, grad_images)
 
 
@@ -89,15 +86,15 @@ def hardest_negatives(
     return total, text
 
 
-class Hinge(KeptGradient):
+class HingeFunction(KeptGradient):
     """The loss of all blocks; its gradients are kept."""
 
     @staticmethod
     def forward(
         images, texts, pair_index, group_ids, margin, negatives, backend, precision, row_offset,
-        exchange, want_images, want_text,
+        exchange, want_images, want_text, factor,
     ):  # fmt: skip
         return hinge(
             images, texts, pair_index, group_ids, margin, negatives, backend, precision, row_offset,
-            exchange, want_images, want_text,
+            exchange, want_images, want_text, factor,
         )  # fmt: skip

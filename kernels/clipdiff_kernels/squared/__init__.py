@@ -4,11 +4,11 @@ from torch import Tensor
 
 from .. import checks
 from ..blocks import AllReduce, Exchange
-from ..custom_ops import wanted
+from ..custom_ops import needs_gradient
 from ..dispatch import is_reference, precision_for
 from ..stats import Stats, with_stats
 from . import reference
-from .loss import Squared
+from .loss import SquaredFunction
 
 
 def squared_loss(
@@ -44,9 +44,10 @@ def squared_loss(
     if is_reference("squared", backend):
         loss = reference.loss(image_embeds, pair_index, text_embeds, normalize=normalize)
     else:
-        loss, *_ = Squared.apply(
+        loss, *_ = SquaredFunction.apply(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
-            precision_for(text_embeds, precision), 0, 0, *wanted(image_embeds, text_embeds),
+            precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, text_embeds),
         )  # fmt: skip
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
@@ -79,11 +80,16 @@ def squared_loss_rows(
             backend=backend, return_stats=return_stats,
         )  # fmt: skip
     with Exchange(all_reduce) as handle:
-        loss, *_ = Squared.apply(
+        loss, *_ = SquaredFunction.apply(
             image_embeds, text_embeds, pair_index.long(), normalize, backend,
             precision_for(text_embeds, precision), row_offset, handle,
-            *wanted(image_embeds, text_embeds),
+            *needs_gradient(image_embeds, text_embeds),
+            _factor(pair_index, text_embeds),
         )  # fmt: skip
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
+
+
+def _factor(pair_index: Tensor, text_embeds: Tensor) -> float:
+    return 2 / (len(pair_index) * text_embeds.shape[1])

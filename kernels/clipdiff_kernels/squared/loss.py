@@ -10,7 +10,7 @@ from ..dispatch import choose
 
 
 def _fake(images: Tensor, texts: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-2:])
+    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-3:-1])
 
 
 @operator("squared", _fake)
@@ -25,27 +25,25 @@ def squared(
     exchange: int,
     want_images: bool,
     want_text: bool,
+    factor: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss () of all blocks, with its gradients to this block's texts and to the images."""
+    """``factor`` times half the squared distances of all blocks, (), and their gradients to this
+    block's texts and to the images."""
     block = Block(images, pair_index, texts, row_offset, None, EPS)
     backend = choose("squared", block, backend, precision).backend
     total, text, grad_images = squared_distance(block, backend, normalize, want_text, want_images)
-    factor = 1 / (block.num_pairs * texts.shape[1])
-    for grad in (text, grad_images):
-        if grad is not None:
-            grad.mul_(factor)
     return kept_outputs(exchange_of(exchange)(total, "sum") * factor, text, grad_images)
 
 
-class Squared(KeptGradient):
+class SquaredFunction(KeptGradient):
     """The loss of all blocks; its gradients are kept."""
 
     @staticmethod
     def forward(
         images, texts, pair_index, normalize, backend, precision, row_offset, exchange,
-        want_images, want_text,
+        want_images, want_text, factor,
     ):  # fmt: skip
         return squared(
             images, texts, pair_index, normalize, backend, precision, row_offset, exchange,
-            want_images, want_text,
+            want_images, want_text, factor,
         )  # fmt: skip

@@ -31,12 +31,14 @@ class TiledScores:
         return self.similarity.own(self.text, self.block.row_offset)
 
     def log_sums(self, scale: Tensor) -> tuple[Tensor, Tensor]:
-        return softmax.log_sums(self.similarity, self.block, self.text, scale)
+        return softmax.log_sums(self.similarity, self.block, self.text, self.own, scale)
 
     def pull_softmax(
         self, scale: Tensor, row_lse: Tensor, column_lse: Tensor, factor: Tensor
     ) -> tuple[Tensor, Tensor]:
-        grad = softmax.pull(self.similarity, self.block, self.text, scale, row_lse, column_lse)
+        grad = softmax.pull(
+            self.similarity, self.block, self.text, self.own, scale, row_lse, column_lse
+        )
         # z is linear in both: <e_r, dL/de_r> summed is scale dL/dscale
         grad_scale = (grad * self.text).sum() * factor
         self._images_factor = scale * factor

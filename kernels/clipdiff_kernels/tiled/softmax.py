@@ -14,7 +14,7 @@ UNSHIFTED_BOUND = 70.0
 
 
 def log_sums(
-    similarity: DirectSimilarity, block: Block, text: Tensor, scale: Tensor
+    similarity: DirectSimilarity, block: Block, text: Tensor, own: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
     """log sum exp of the logits of each row (n,), and of each column over this block's rows (N,).
 
@@ -22,6 +22,7 @@ def log_sums(
         similarity: gives the cosines (N, c) of a chunk of c texts.
         block: whose group ids and place count.
         text: (n, D), its texts, widened.
+        own: (n,), their own cosines: what the loss takes off again, to the last bit.
         scale: (), logit_scale.
     """
     unshifted = is_unshifted(text, scale)
@@ -33,6 +34,7 @@ def log_sums(
     for low, high in similarity.chunks(len(text)):
         z = similarity.cosines(text[low:high] * scale)
         mask_group(z, block.group_ids, block.row_offset + low, -torch.inf)
+        own_entries(z, block.row_offset + low).copy_(own[low:high] * scale)
         if unshifted:
             row_lse[low:high] = z.exp_().sum(0).log_()
             column_sum += z.sum(1)
@@ -49,6 +51,7 @@ def pull(
     similarity: DirectSimilarity,
     block: Block,
     text: Tensor,
+    own: Tensor,
     scale: Tensor,
     row_lse: Tensor,
     column_lse: Tensor,
@@ -63,6 +66,7 @@ def pull(
     for low, high in similarity.chunks(len(text)):
         rows = text[low:high]
         z = similarity.cosines(rows * scale)
+        own_entries(z, block.row_offset + low).copy_(own[low:high] * scale)
         cosines = z / scale if similarity.needs_cosines else None
         if column_weight is not None:
             weights = z.exp_().mul_(column_weight + (-row_lse[low:high]).exp())

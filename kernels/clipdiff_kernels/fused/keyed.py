@@ -13,14 +13,14 @@ from ..differences import through_unit_norm, unit_differences
 PAIRS_PER_CHUNK = 1 << 15  # whose fp32 gradients are held at once
 
 
-class Bags(NamedTuple):
+class Keyed(NamedTuple):
     """Entries sorted by key: bag b holds ``order[starts[b] : starts[b + 1]]``."""
 
     order: Tensor
     starts: Tensor
 
     @classmethod
-    def of(cls, keys: Tensor, count: int) -> Bags:
+    def of(cls, keys: Tensor, count: int) -> Keyed:
         """Sort entries by their keys (P,), 0 to ``count``, without waiting for the device."""
         ordered, order = keys.sort(stable=True)
         numbers = torch.arange(count, device=keys.device)
@@ -56,5 +56,5 @@ def gradient_to_images(pair_index: Tensor, grad_d: Tensor, num_images: int) -> T
     """Gradient to X (M, D), fp32, of that to the differences (N, D): plus at i_k, minus at j_k."""
     pairs = torch.arange(len(pair_index), device=grad_d.device)
     signs = torch.ones_like(pairs)
-    bags = Bags.of(pair_index.T.flatten(), num_images)
+    bags = Keyed.of(pair_index.T.flatten(), num_images)
     return bags.sum(grad_d, torch.cat([pairs, pairs]), torch.cat([signs, -signs]))
