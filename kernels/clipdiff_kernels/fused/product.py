@@ -17,6 +17,7 @@ from .entries import (
     log_sums,
     negatives,
     outside,
+    row_and_column,
     row_groups,
     violations_of,
     weights_of,
@@ -106,7 +107,16 @@ def finish_tile(
     by_col = tl.zeros((BLOCK_PAIRS,), dtype=tl.float32)
     more = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32 if EPILOGUE == 3 else tl.float32)
     if EPILOGUE == 0:
-        by_row, by_col = log_sums(scores * factor + past, bound)
+        logits = scores * factor + past
+        if STORE and bound <= UNSHIFTED:
+            exps = tl.exp2(logits)
+            by_row, by_col = tl.sum(exps, 0), tl.sum(exps, 1)
+            store_weights(
+                weights, exps, stride, first_pair, first_row, num_pairs, num_rows,
+                BLOCK_PAIRS, BLOCK_ROWS, DESCRIPTORS,
+            )  # fmt: skip
+        else:
+            by_row, by_col = log_sums(logits, bound)
         tl.store(row_out + rows, by_row, mask=live_rows)
     elif EPILOGUE == 3:
         scores += past
@@ -188,10 +198,12 @@ def product_kernel(
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     DOT: tl.constexpr, PRECISION: tl.constexpr, EPILOGUE: tl.constexpr, STORE: tl.constexpr,
     DESCRIPTORS: tl.constexpr, LIBRARY: tl.constexpr, PIECES: tl.constexpr, GROUP: tl.constexpr,
+    UNBOUNDED: tl.constexpr,
 ):  # fmt: skip
     """One tile. Outputs by EPILOGUE: rows (tiles of pairs, n), columns (tiles of rows, N).
 
-    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives.
+    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives. STORE: while
+      the bound holds, exp2 of the negatives' logits, 0 elsewhere, as ``weights``.
     - WEIGHTS: the same scalars, ``row_in`` (n,) and ``col_in`` (N,) log-sum-exps in base 2;
       ``weights`` (N, n).
     - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``col_more``:
@@ -201,8 +213,11 @@ def product_kernel(
     ``units`` (N, width), ``texts`` (n, width) and ``weights`` (N, n) of some ``stride`` are tensor
     DESCRIPTORS, or else pointers. LIBRARY: ``units`` points at the cosines (N, n), fp32, that a
     library multiplied. The tile is finished in PIECES, one after the other: not much more than its
-    scores fill the registers.
+    scores fill the registers. UNBOUNDED: only where logits may pass the bound; ``kept_kernel`` has
+    done the rest.
     """
+    if UNBOUNDED and tl.load(scalars + 1) <= UNSHIFTED:
+        return
     tiles_p, tiles_r = tl.cdiv(num_pairs, BLOCK_PAIRS), tl.cdiv(num_rows, BLOCK_ROWS)
     in_group = GROUP * tiles_p
     group = tl.program_id(0) // in_group * GROUP
@@ -235,6 +250,30 @@ def product_kernel(
         tl.store(col_out + col, by_col, mask=pairs < num_pairs)
         if EPILOGUE != 0:
             tl.store(col_more + col, more, mask=pairs < num_pairs)
+
+
+@triton.jit(do_not_specialize=SIZES)
+def kept_kernel(
+    kept, row_in, col_in, scalars, weights, num_rows, num_pairs, kept_stride, stride,
+    BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr,
+):  # fmt: skip
+    """The WEIGHTS of ``product_kernel`` from exp2 of the logits (N, n), while the bound holds.
+
+    Rows are written up to ``stride``, a multiple of 16, so that they are read 16 at a time.
+    """
+    bound = tl.load(scalars + 1)
+    if bound > UNSHIFTED:
+        return
+    pairs = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
+    rows = tl.program_id(1) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    of_row = tl.load(row_in + rows, mask=rows < num_rows, other=0.0)
+    of_col = tl.load(col_in + pairs, mask=pairs < num_pairs, other=0.0)
+    inside = (pairs < num_pairs)[:, None] & (rows < stride)[None, :]
+    place = pairs[:, None].to(tl.int64) * kept_stride + rows[None, :]
+    exps = tl.load(kept + place, mask=inside, other=0.0).to(tl.float32)
+    weight = exps * row_and_column(of_row, of_col)
+    place = pairs[:, None].to(tl.int64) * stride + rows[None, :]
+    tl.store(weights + place, weight, mask=inside)
 
 
 @triton.jit(do_not_specialize=SIZES)
