@@ -13,14 +13,13 @@ from typing import Any
 import triton.language as tl
 
 from ..fused import launch, tiles
+from ..fused.partials import kept_kernel, merge_kernel
 from ..fused.product import (
     GROUP,
     LOG_SUMS,
     MAXIMA,
     VIOLATIONS,
     WEIGHTS,
-    kept_kernel,
-    merge_kernel,
     pieces,
     product_kernel,
 )

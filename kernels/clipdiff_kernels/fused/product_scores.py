@@ -12,7 +12,8 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, LOG_SUMS, PARTIAL_BYTES, WEIGHTS, kept_kernel, pieces, product_kernel
+from .partials import kept_kernel
+from .product import GROUP, LOG_SUMS, PARTIAL_BYTES, WEIGHTS, pieces, product_kernel
 from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
