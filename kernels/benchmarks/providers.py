@@ -13,7 +13,7 @@ from functools import partial
 from types import ModuleType
 
 import torch
-from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels import contrastive_loss, hinge_loss, scores, squared_loss
 from clipdiff_kernels.fused import product_scores
 from harness import LOGIT_SCALE, Loss, device
 from torch import Tensor
@@ -91,14 +91,23 @@ def ours(op: str, backend: str, precision: str | None = None, **settings: object
     return chosen
 
 
+ALTERNATIVES = {"triton-library": "library", "triton-kept": "kept"}
+"""Ways to a product that ``triton`` is measured against: provider, and what it changes."""
+
+
 @contextmanager
-def products_by_library(wanted: bool) -> Iterator[None]:
-    """``triton`` with the library's products and kernels for what is left, where ``wanted``."""
-    product_scores.LIBRARY = wanted
+def alternative(name: str) -> Iterator[str]:
+    """The backend of a provider, in the way that its name asks for.
+
+    The library's products, and kernels for what is left; or exp z kept for the backward pass.
+    """
+    way = ALTERNATIVES.get(name)
+    product_scores.LIBRARY = way == "library"
+    scores.KEEP_BYTES = 1 << 40 if way == "kept" else 0
     try:
-        yield
+        yield "triton" if way else name
     finally:
-        product_scores.LIBRARY = False
+        product_scores.LIBRARY, scores.KEEP_BYTES = False, 0
 
 
 def _compiled(loss: Loss) -> Loss:

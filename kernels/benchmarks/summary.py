@@ -13,6 +13,7 @@ Row = dict[str, Any]
 WAYS = {
     "triton": "products",
     "triton-library": "products by the library",
+    "triton-kept": "products, exponentials kept",
     "triton-gather": "gathers",
 }
 # Figure -> its columns; a row that lacks one leaves it empty.

@@ -109,6 +109,11 @@ def is_reference(op: str, backend: str) -> bool:
     return backend == "reference"
 
 
+def requested(backend: str) -> str:
+    """What the argument asks for or, where it says "auto", the variable."""
+    return os.environ.get(BACKEND_VARIABLE) or "auto" if backend == "auto" else backend
+
+
 def with_image_gradient(backend: str, embeds: Tensor) -> str:
     """The backend asked for, where a gradient to the images is wanted: gathers in Triton have none.
 
@@ -116,9 +121,7 @@ def with_image_gradient(backend: str, embeds: Tensor) -> str:
     do not sum to 1; the backward pass alone would find out too late, and a compiled forward pass
     never.
     """
-    asked = backend
-    if backend == "auto":
-        asked = os.environ.get(BACKEND_VARIABLE) or "auto"
+    asked = requested(backend)
     if asked == "triton-gather" or (asked == "auto" and _runs_triton(embeds)):
         return "triton"
     return backend

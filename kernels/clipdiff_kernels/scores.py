@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from .blocks import Block
+from .dispatch import choose, requested
 
 
 class Violations(NamedTuple):
@@ -69,11 +70,41 @@ class Scores(Protocol):
         """What the pulls since the start are to the images (M, D), or None if not asked for."""
 
 
-def make_scores(block: Block, backend: str, precision: str, *, image_grad: bool = False) -> Scores:
+KEEP_BYTES = 0
+"""Most memory in which a contrastive loss keeps exp z for its backward pass, which then multiplies
+one unit less (``kept_size``). 0, never, until a GPU has shown what it is worth."""
+
+
+def kept_size(block: Block, backend: str, precision: str, gradient: bool) -> tuple[int, int]:
+    """Of exp z (N, n), 16 bits each, with rows of a multiple of 16; (0, 0) where none are kept.
+
+    Args:
+        backend, precision: as asked for.
+        gradient: whether there will be a backward pass.
+    """
+    size = block.num_pairs, -(-len(block.text_embeds) // 16) * 16
+    narrow = precision in ("bf16", "fp16")  # rounding exp z costs float32 its digits
+    if not gradient or not narrow or 2 * size[0] * size[1] > KEEP_BYTES:
+        return 0, 0
+    backend = requested(backend)
+    if backend == "auto" and block.text_embeds.is_cuda:
+        backend = choose("contrastive", block, backend, precision).backend
+    return size if backend == "triton" else (0, 0)
+
+
+def make_scores(
+    block: Block,
+    backend: str,
+    precision: str,
+    *,
+    image_grad: bool = False,
+    kept: Tensor | None = None,
+) -> Scores:
     """The scores of a block by a backend: "chunked", "gather", "triton" or "triton-gather".
 
     ``precision`` is that of the Triton products ("fp32", "tf32x3", "bf16", "fp16"); ``image_grad``
-    collects a gradient to the images, for which the fused scores multiply directly.
+    collects a gradient to the images, for which the fused scores multiply directly; ``kept``, of
+    ``kept_size``, is what the forward pass writes and the backward pass reads.
     """
     if backend in ("chunked", "gather"):
         from .tiled.scores import TiledScores
@@ -84,5 +115,5 @@ def make_scores(block: Block, backend: str, precision: str, *, image_grad: bool 
             block, precision
         )
     return importlib.import_module(".fused.product_scores", __package__).ProductScores(
-        block, precision, image_grad=image_grad
+        block, precision, image_grad=image_grad, kept=kept
     )

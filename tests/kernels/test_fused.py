@@ -6,7 +6,8 @@ before triton's import; ``test_fused_interpreter.py`` starts such a process.
 
 import pytest
 import torch
-from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels import contrastive_loss, hinge_loss, scores, squared_loss
+from clipdiff_kernels.blocks import Block
 from clipdiff_kernels.fused import gather_table, launch, product_scores
 from clipdiff_kernels.fused.tiles import OVERRIDES, Tile
 
@@ -265,6 +266,22 @@ def test_float64_is_refused():
     batch = make_batch((3, 4, 8), torch.float64)
     with pytest.raises(ValueError, match="float64"):
         squared_loss(*batch, backend="triton")
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP16])
+@pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
+def test_exponentials_are_kept(scale, dtype, monkeypatch):
+    """In several chunks; beyond the bound they are made again; float32 keeps its digits."""
+    monkeypatch.setattr(scores, "KEEP_BYTES", 1 << 30)
+    monkeypatch.setattr(launch, "WORKSPACE_BYTES", 2 * 129 * 128)
+    monkeypatch.setitem(OVERRIDES, "product16", Tile(32, 64, 32, 4, 2))
+    batch = make_batch((129, 6, 33), dtype)
+    check("contrastive", batch, dtype, scale=scale, group_ids=group_ids(129, 40))
+    assert scores.kept_size(Block(*batch), "triton", "bf16", True) == (129, 144)
+    for backend, precision, gradient in (
+        ("triton", "fp32", True), ("triton", "bf16", False), ("triton-gather", "bf16", True),
+    ):  # fmt: skip
+        assert scores.kept_size(Block(*batch), backend, precision, gradient) == (0, 0)
 
 
 @pytest.mark.parametrize("op", ["contrastive", "hinge"])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from clipdiff_kernels import contrastive_loss, hinge_loss, squared_loss
+from clipdiff_kernels import contrastive_loss, hinge_loss, scores, squared_loss
 from clipdiff_kernels.custom_ops import NAMESPACE
 from clipdiff_kernels.fused.launch import available
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -129,15 +129,17 @@ def test_autocast_decides_at_the_door(inputs, name, backend, dtype):
         assert torch.equal(ours, theirs)
 
 
-def test_operators_pass_torchs_own_checks(inputs):
-    """Schema (nothing is changed or aliased), autograd registration, fake against real outputs."""
+@pytest.mark.parametrize("keep_bytes", [0, 1 << 30])
+def test_operators_pass_torchs_own_checks(inputs, keep_bytes, monkeypatch):
+    """Schema (nothing is changed or aliased) and fake against real outputs."""
+    monkeypatch.setattr(scores, "KEEP_BYTES", keep_bytes)
     images, pairs, texts = inputs
     ops = getattr(torch.ops, NAMESPACE)
     scale = torch.tensor(14.3, device=DEVICE)
     backend = BACKENDS[0]
     arguments = {
         ops.contrastive: (
-            images, texts, scale, pairs, None, 1e-6, backend, "fp32", 0, 0,
+            images, texts, scale, pairs, None, 1e-6, backend, "bf16", 0, 0, True,
         ),
         ops.hinge: (
             images, texts, pairs, None, 0.2, "all", backend, "fp32", 0, 0, True, True, 0.5,

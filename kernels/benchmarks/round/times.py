@@ -18,13 +18,12 @@ WIDTH, IMAGES = 768, 1000
 DRY_WIDTH, DRY_IMAGES = 16, 6
 PROVIDERS = {
     "contrastive": [
-        "eager", "triton", "triton-gather", "triton-library", "eager-compiled", "open_clip",
-        "memeff", "inf-cl",
+        "eager", "triton", "triton-gather", "triton-kept", "triton-library", "eager-compiled",
+        "open_clip", "memeff", "inf-cl",
     ],
     "hinge": ["eager", "triton", "triton-gather", "triton-library", "eager-compiled"],
     "squared": ["eager", "triton", "eager-compiled"],
 }  # fmt: skip
-LIBRARY = "triton-library"
 DRY_ROUNDS = {"least": 1, "most": 1}
 
 
@@ -52,16 +51,16 @@ def rates(record: Record) -> None:
 
 
 def measure(record: Record, op: str, size: harness.Size, name: str) -> None:
-    """One provider at one size; ``triton-library`` is the way that ours is chosen over."""
-    with providers.products_by_library(name == LIBRARY):
-        take_times(record, op, size, name)
+    """One provider at one size, our own in the ways that there are."""
+    with providers.alternative(name) as backend:
+        take_times(record, op, size, name, backend)
 
 
-def take_times(record: Record, op: str, size: harness.Size, name: str) -> None:
+def take_times(record: Record, op: str, size: harness.Size, name: str, backend: str) -> None:
     """The times first, then what the profiler says."""
     piece = f"{op} {size.pairs} {name}"
     try:
-        loss = providers.provider(op, "triton" if name == LIBRARY else name)
+        loss = providers.provider(op, backend)
         loss_error, grad_error = harness.errors(op, size, DTYPE, loss)
     except providers.UnavailableError as reason:
         record.add("unavailable", piece=piece, why=str(reason))

@@ -13,13 +13,13 @@ from typing import Any
 import triton.language as tl
 
 from ..fused import launch, tiles
+from ..fused.partials import kept_kernel, merge_kernel
 from ..fused.product import (
     GROUP,
     LOG_SUMS,
     MAXIMA,
     VIOLATIONS,
     WEIGHTS,
-    merge_kernel,
     pieces,
     product_kernel,
 )
@@ -31,7 +31,7 @@ from .spec import Configuration, Loss, Phase, Problem, Workload
 
 INTEGERS = {*launch.SIZES, "width", "padded", "stride"}
 # Sizes that are multiples of 16 wherever speed matters.
-ALIGNED = {"width", "padded", "stride"}
+ALIGNED = {"width", "padded", "stride", "kept_stride"}
 FLOATS = {"eps", "undirected"}
 INT32 = {"groups", "first", "second", "owners", "starts", "stops", "others", "list_groups"}
 DOT = {"bf16": tl.bfloat16, "fp32": tl.float32}
@@ -47,22 +47,27 @@ def configurations(arch: str) -> Iterator[Configuration]:
                 continue  # IEEE there
             yield _product(epilogue, precision, arch)
         yield _product(epilogue, "bf16", arch, library=True)
+        if epilogue == "log_sums":
+            yield _product(epilogue, "bf16", arch, kept=True)
         if epilogue != "weights":
             yield _walk(epilogue, tile("walk", arch))
     for kind in (SOFTMAX, MARGIN):
         yield _segment(kind, tile("segment", arch))
     for dtype in ("bf16", "fp32"):
         yield from _rowwise(dtype, tile("rowwise", arch))
+    yield _kept(tile("kept", arch))
     yield _configuration("merge", merge_kernel, tile("merge", arch), ("pairs", "rows"))
 
 
-def _product(epilogue: str, precision: str, arch: str, *, library: bool = False) -> Configuration:
+def _product(
+    epilogue: str, precision: str, arch: str, *, library: bool = False, kept: bool = False
+) -> Configuration:
     """A tile counts as a program."""
     use = {"bf16": "product16", "fp32": "product32"}.get(precision, "productx3")
     block = tile("library" if library else use, arch)
     dtype = "bf16" if precision == "bf16" else "fp32"
     described = arch in tiles.BULK_COPIES
-    store = epilogue in ("weights", "violations")
+    store = epilogue in ("weights", "violations") or kept
     number = pieces(block, EPILOGUES[epilogue])
     typed = {"units": f"*{dtype}", "texts": f"*{dtype}", "weights": f"*{dtype}"}
     if described:
@@ -80,27 +85,29 @@ def _product(epilogue: str, precision: str, arch: str, *, library: bool = False)
     constexprs = {
         "DOT": DOT[dtype], "PRECISION": "tf32x3" if precision == "tf32x3" else "ieee",
         "EPILOGUE": EPILOGUES[epilogue], "STORE": store, "DESCRIPTORS": described,
-        "LIBRARY": library, "PIECES": number, "GROUP": GROUP,
+        "LIBRARY": library, "PIECES": number, "GROUP": GROUP, "UNBOUNDED": False,
     }  # fmt: skip
     flop = 2.0 * block.pairs * block.rows * block.width * TENSOR_CORE_PRODUCTS[precision]
-    name = f"product {epilogue} {'library' if library else precision}"
+    name = f"product {epilogue} {'library' if library else precision}{' kept' if kept else ''}"
     return _configuration(
         name, product_kernel, block, ("pairs", "rows", "width"), constexprs, typed,
         use="dense" if precision == "bf16" and not library else "other",
         flop=0.0 if library else flop,
         logits=float(block.pairs * block.rows) if library else 0.0,
         exps=1.0 if library and epilogue in ("log_sums", "weights") else 0.0,
-        work=_tiles_of(block, epilogue, library) if precision == "bf16" else None,
+        work=_tiles_of(block, epilogue, store, library) if precision == "bf16" else None,
     )  # fmt: skip
 
 
-def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], Workload]:
+def _tiles_of(
+    block: Tile, epilogue: str, store: bool, library: bool
+) -> Callable[[Problem], Workload]:
     def work(batch: Problem) -> Workload:
         tiles_p, tiles_r = ceil(batch.pairs / block.pairs), ceil(batch.pairs / block.rows)
         moved = 4.0 * batch.pairs * batch.width  # texts and differences
         if epilogue != "weights":  # partials, written and read again
             moved += 8.0 * batch.pairs * (tiles_p + tiles_r)
-        if epilogue in ("weights", "violations"):
+        if store:
             moved += 2.0 * batch.pairs**2
         if library:
             moved += 4.0 * batch.pairs**2
@@ -110,6 +117,18 @@ def _tiles_of(block: Tile, epilogue: str, library: bool) -> Callable[[Problem], 
         return Workload(tiles_p * tiles_r, steps, moved, launches)
 
     return work
+
+
+def _kept(block: Tile) -> Configuration:
+    def work(batch: Problem) -> Workload:
+        tiles = ceil(batch.pairs / block.pairs) * ceil(batch.pairs / block.rows)
+        launches = ceil(2 * batch.pairs**2 / launch.WORKSPACE_BYTES)
+        return Workload(tiles, 1, 4.0 * batch.pairs**2, launches)
+
+    typed = {"kept": "*bf16", "weights": "*bf16", "kept_stride": "i32"}
+    return _configuration(
+        "kept weights", kept_kernel, block, ("pairs", "rows"), {}, typed, work=work
+    )
 
 
 def _walk(epilogue: str, block: Tile) -> Configuration:
@@ -258,6 +277,10 @@ LOSSES = (
     Loss(
         "contrastive, products by the library",
         _dense("product log_sums library", "product weights library", library=True),
+    ),
+    Loss(
+        "contrastive, products, exponentials kept",
+        _dense("product log_sums bf16 kept", "kept weights"),
     ),
     Loss("contrastive, gathers", _gathered("walk log_sums", "segment softmax")),
     Loss("hinge all, products", _dense("product violations bf16", None)),

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .. import checks
 from ..blocks import AllReduce, Exchange
+from ..custom_ops import needs_gradient
 from ..differences import EPS
 from ..dispatch import is_reference, precision_for, with_image_gradient
 from ..stats import Stats, with_stats
@@ -144,6 +145,7 @@ def _of_block(
     loss, *_ = ContrastiveFunction.apply(
         image_embeds, text_embeds, logit_scale, pair_index.long(), group_ids, eps, backend,
         precision_for(text_embeds, precision), row_offset, exchange,
+        any(needs_gradient(image_embeds, text_embeds, logit_scale)),
     )  # fmt: skip
     return loss
 

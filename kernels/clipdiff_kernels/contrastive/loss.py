@@ -14,7 +14,7 @@ from ..blocks import Block, exchange_of, join_columns
 from ..custom_ops import operator, refuse
 from ..differences import accumulate_dtype
 from ..dispatch import choose
-from ..scores import make_scores
+from ..scores import kept_size, make_scores
 
 
 def _fake(
@@ -22,12 +22,14 @@ def _fake(
     texts: Tensor,
     logit_scale: Tensor,
     pair_index: Tensor,
-    *_: Any,
-) -> tuple[Tensor, Tensor, Tensor]:
+    *arguments: Any,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dtype = accumulate_dtype(texts)
     sizes = (), (len(texts),), (len(pair_index),)
     loss, row_lse, column_lse = (texts.new_empty(size, dtype=dtype) for size in sizes)
-    return loss, row_lse, column_lse
+    _, _, backend, precision, row_offset, _, gradient = arguments
+    size = kept_size(Block(images, pair_index, texts, row_offset), backend, precision, gradient)
+    return loss, row_lse, column_lse, texts.new_empty(size, dtype=torch.bfloat16)
 
 
 @operator("contrastive", _fake)
@@ -42,17 +44,22 @@ def contrastive(
     precision: str,
     row_offset: int,
     exchange: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss () of all blocks, and what the backward needs: a (n,) of rows, b (N,) of columns."""
+    gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The loss () of all blocks, and what the backward needs: a (n,) of rows, b (N,) of columns,
+    and exp z where it is kept (``kept_size``)."""
     all_reduce = exchange_of(exchange)
     block = Block(images, pair_index, texts, row_offset, group_ids, eps)
-    scores = make_scores(block, *choose("contrastive", block, backend, precision)[:2])
+    size = kept_size(block, backend, precision, gradient)
+    kept = texts.new_empty(size, dtype=torch.bfloat16)
+    backend, precision, _ = choose("contrastive", block, backend, precision)
+    scores = make_scores(block, backend, precision, kept=kept)
     scale = logit_scale.to(accumulate_dtype(texts)).reshape(())
     row_lse, column_lse = scores.log_sums(scale)
     if exchange:
         column_lse = join_columns(column_lse, all_reduce)
     share = (row_lse + column_lse[block.rows] - 2 * scale * scores.own).sum()
-    return all_reduce(share / (2 * block.num_pairs), "sum"), row_lse, column_lse
+    return all_reduce(share / (2 * block.num_pairs), "sum"), row_lse, column_lse, kept
 
 
 def _fake_backward(
@@ -77,6 +84,7 @@ def contrastive_backward(
     group_ids: Tensor | None,
     row_lse: Tensor,
     column_lse: Tensor,
+    kept: Tensor,
     eps: float,
     backend: str,
     precision: str,
@@ -86,7 +94,7 @@ def contrastive_backward(
     """Gradients to images (M, D) (empty if not wanted), texts (n, D) and logit_scale."""
     block = Block(images, pair_index, texts, row_offset, group_ids, eps)
     backend, precision, _ = choose("contrastive", block, backend, precision)
-    scores = make_scores(block, backend, precision, image_grad=want_images)
+    scores = make_scores(block, backend, precision, image_grad=want_images, kept=kept)
     scale = logit_scale.to(row_lse.dtype).reshape(())
     factor = grad_loss.to(row_lse.dtype) / (2 * block.num_pairs)
     grad_text, grad_scale = scores.pull_softmax(scale, row_lse, column_lse, factor)
@@ -101,17 +109,19 @@ def contrastive_backward(
 class ContrastiveFunction(torch.autograd.Function):
     """Keeps its inputs and two vectors, (n,) and (N,); the backward computes the logits again.
 
+    Or it keeps exp z, too, where that is faster and memory allows it (``scores.KEEP_BYTES``).
+
     To logit_scale and the images it gives this block's part: summed over blocks they are whole.
     """
 
     @staticmethod
     def forward(
         images, texts, logit_scale, pair_index, group_ids, eps, backend, precision, row_offset,
-        exchange,
+        exchange, gradient,
     ):  # fmt: skip
         return contrastive(
             images, texts, logit_scale, pair_index, group_ids, eps, backend, precision, row_offset,
-            exchange,
+            exchange, gradient,
         )  # fmt: skip
 
     @staticmethod
@@ -130,7 +140,7 @@ class ContrastiveFunction(torch.autograd.Function):
             images if needs_images else None,
             text if needs_text else None,
             scale if needs_scale else None,
-            *(None,) * 7,
+            *(None,) * 8,
         )
 
 
@@ -139,12 +149,12 @@ class ContrastiveBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, eps,
-        backend, precision, row_offset, want_images,
+        grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, kept,
+        eps, backend, precision, row_offset, want_images,
     ):  # fmt: skip
         return contrastive_backward(
-            grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, eps,
-            backend, precision, row_offset, want_images,
+            grad_loss, images, texts, logit_scale, pair_index, group_ids, row_lse, column_lse, kept,
+            eps, backend, precision, row_offset, want_images,
         )  # fmt: skip
 
     @staticmethod

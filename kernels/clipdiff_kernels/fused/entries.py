@@ -73,17 +73,21 @@ def join_log_sums(a, b, bound):
 
 
 @triton.jit
+def row_and_column(row_lse, col_lse):
+    """WEIGHT_SCALE (exp(-a_r) + exp(-b_k)), (P, R), while the bound holds."""
+    # a column of which this block has no negative may be known from much longer texts only
+    of_col = tl.exp2(tl.minimum(-col_lse + LOG2_WEIGHT_SCALE, 120.0))
+    return tl.exp2(-row_lse + LOG2_WEIGHT_SCALE)[None, :] + of_col[:, None]
+
+
+@triton.jit
 def weights_of(logits, row_lse, col_lse, bound):
     """WEIGHT_SCALE (exp(z - a_r) + exp(z - b_k)), (P, R); log-sum-exps in base 2."""
-    row_less = LOG2_WEIGHT_SCALE - row_lse
-    col_less = LOG2_WEIGHT_SCALE - col_lse
     if bound <= UNSHIFTED:
-        # a column of which this block has no negative may be known from much longer texts only
-        of_col = tl.exp2(tl.minimum(col_less, 120.0))
-        both = tl.exp2(row_less)[None, :] + of_col[:, None]
-        weight = tl.exp2(logits) * both
+        weight = tl.exp2(logits) * row_and_column(row_lse, col_lse)
     else:
-        weight = tl.exp2(logits + row_less[None, :]) + tl.exp2(logits + col_less[:, None])
+        weight = tl.exp2(logits + (-row_lse + LOG2_WEIGHT_SCALE)[None, :])
+        weight += tl.exp2(logits + (-col_lse + LOG2_WEIGHT_SCALE)[:, None])
     return weight
 
 

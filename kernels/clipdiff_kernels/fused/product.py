@@ -106,7 +106,16 @@ def finish_tile(
     by_col = tl.zeros((BLOCK_PAIRS,), dtype=tl.float32)
     more = tl.zeros((BLOCK_PAIRS,), dtype=tl.int32 if EPILOGUE == 3 else tl.float32)
     if EPILOGUE == 0:
-        by_row, by_col = log_sums(scores * factor + past, bound)
+        logits = scores * factor + past
+        if STORE and bound <= UNSHIFTED:
+            exps = tl.exp2(logits)
+            by_row, by_col = tl.sum(exps, 0), tl.sum(exps, 1)
+            store_weights(
+                weights, exps, stride, first_pair, first_row, num_pairs, num_rows,
+                BLOCK_PAIRS, BLOCK_ROWS, DESCRIPTORS,
+            )  # fmt: skip
+        else:
+            by_row, by_col = log_sums(logits, bound)
         tl.store(row_out + rows, by_row, mask=live_rows)
     elif EPILOGUE == 3:
         scores += past
@@ -188,10 +197,12 @@ def product_kernel(
     BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_WIDTH: tl.constexpr,
     DOT: tl.constexpr, PRECISION: tl.constexpr, EPILOGUE: tl.constexpr, STORE: tl.constexpr,
     DESCRIPTORS: tl.constexpr, LIBRARY: tl.constexpr, PIECES: tl.constexpr, GROUP: tl.constexpr,
+    UNBOUNDED: tl.constexpr,
 ):  # fmt: skip
     """One tile. Outputs by EPILOGUE: rows (tiles of pairs, n), columns (tiles of rows, N).
 
-    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives.
+    - LOG_SUMS: ``scalars`` (scale log2 e, bound); out: ``log_sums`` of the negatives. STORE: while
+      the bound holds, exp2 of the negatives' logits, 0 elsewhere, as ``weights``.
     - WEIGHTS: the same scalars, ``row_in`` (n,) and ``col_in`` (N,) log-sum-exps in base 2;
       ``weights`` (N, n).
     - VIOLATIONS: ``scalars`` (margin, _), own cosines in; out: violations counted, ``col_more``:
@@ -201,8 +212,11 @@ def product_kernel(
     ``units`` (N, width), ``texts`` (n, width) and ``weights`` (N, n) of some ``stride`` are tensor
     DESCRIPTORS, or else pointers. LIBRARY: ``units`` points at the cosines (N, n), fp32, that a
     library multiplied. The tile is finished in PIECES, one after the other: not much more than its
-    scores fill the registers.
+    scores fill the registers. UNBOUNDED: only where logits may pass the bound; ``kept_kernel`` has
+    done the rest.
     """
+    if UNBOUNDED and tl.load(scalars + 1) <= UNSHIFTED:
+        return
     tiles_p, tiles_r = tl.cdiv(num_pairs, BLOCK_PAIRS), tl.cdiv(num_rows, BLOCK_ROWS)
     in_group = GROUP * tiles_p
     group = tl.program_id(0) // in_group * GROUP
@@ -235,31 +249,3 @@ def product_kernel(
         tl.store(col_out + col, by_col, mask=pairs < num_pairs)
         if EPILOGUE != 0:
             tl.store(col_more + col, more, mask=pairs < num_pairs)
-
-
-@triton.jit(do_not_specialize=SIZES)
-def merge_kernel(
-    out, parts, scalars, num_parts, count, BLOCK_PAIRS: tl.constexpr, BLOCK_ROWS: tl.constexpr
-):
-    """out = log2(exp2(out) + sum of ``log_sums`` parts), elementwise over (parts, count)."""
-    index = tl.program_id(0) * BLOCK_PAIRS + tl.arange(0, BLOCK_PAIRS)
-    live = index < count
-    bounded = tl.load(scalars + 1) <= UNSHIFTED
-    largest = tl.load(out + index, mask=live, other=0.0)
-    total = tl.where(largest == float("-inf"), 0.0, 1.0)
-    if bounded:
-        total = tl.exp2(largest)
-        largest = tl.zeros_like(largest)
-    for start in range(0, num_parts, BLOCK_ROWS):
-        part = start + tl.arange(0, BLOCK_ROWS)
-        place = part[:, None].to(tl.int64) * count + index[None, :]
-        inside = (part < num_parts)[:, None] & live[None, :]
-        if bounded:
-            total += tl.sum(tl.load(parts + place, mask=inside, other=0.0), 0)
-        else:
-            value = tl.load(parts + place, mask=inside, other=float("-inf"))
-            new = tl.maximum(largest, tl.max(value, 0))
-            shift = tl.where(new == float("-inf"), 0.0, new)
-            total = total * tl.exp2(largest - shift) + tl.sum(tl.exp2(value - shift[None, :]), 0)
-            largest = new
-    tl.store(out + index, largest + tl.log2(total), mask=live)

@@ -12,7 +12,8 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ..blocks import Block
 from .facts import ALIGNED
 from .launch import chunks, dot_dtype, dot_precision, product
-from .product import GROUP, PARTIAL_BYTES, pieces, product_kernel
+from .partials import kept_kernel
+from .product import GROUP, LOG_SUMS, PARTIAL_BYTES, WEIGHTS, pieces, product_kernel
 from .scores import FusedScores, Partial
 from .tiles import copies_in_bulk, tile_on
 
@@ -22,10 +23,23 @@ cosines of a chunk: the way that the GPU round measures this one against."""
 
 
 class ProductScores(FusedScores):
-    """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back."""
+    """3 units of N x N x D for a contrastive loss and its text gradient: one forward, two back.
 
-    def __init__(self, block: Block, precision: str, *, image_grad: bool = False) -> None:
+    One back with ``kept`` (N, >= n) bf16: exp z, which a forward pass wrote. While logits may pass
+    the bound nothing is kept: only the device knows, so that of the two kernels that make weights
+    then one ends at once.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        precision: str,
+        *,
+        image_grad: bool = False,
+        kept: Tensor | None = None,
+    ) -> None:
         super().__init__(block, precision, store=True, image_grad=image_grad)
+        self.kept = kept if kept is not None and len(kept) else None
         use = {"tf32x3": "productx3", "fp32": "product32"}.get(precision, "product16")
         self.tile = tile_on(self.facts.device, "library" if LIBRARY else use)
         self.descriptors = copies_in_bulk(self.facts.device)
@@ -42,8 +56,13 @@ class ProductScores(FusedScores):
             rows, cols = (tiles_p, high - low), (tiles_r, facts.num_pairs)
             outputs = self.outputs(epilogue, rows, cols)
             weights = self._weights(high - low) if pull else None
+            target = weights
+            if self.kept is not None and epilogue == LOG_SUMS:
+                target = self.kept[:, low:high]
+            elif self.kept is not None and weights is not None:
+                self._from_kept(weights, low, row_in[low:high], col_in, scalars)
             arguments = row_in[low:high], col_in, scalars, *outputs
-            self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, weights)
+            self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, target)
             sums = None if weights is None else self._pull(weights, low)
             del weights  # before the next are made: one workspace, not two
             yield Partial(low, high, *outputs, outputs[3], sums)
@@ -79,6 +98,19 @@ class ProductScores(FusedScores):
             PRECISION=dot_precision(facts.precision),
             EPILOGUE=epilogue, STORE=weights is not None, DESCRIPTORS=self.descriptors,
             LIBRARY=LIBRARY, PIECES=number, GROUP=GROUP,
+            UNBOUNDED=self.kept is not None and epilogue == WEIGHTS,
+        )  # fmt: skip
+
+    def _from_kept(
+        self, weights: Tensor, low: int, row_in: Tensor, col_in: Tensor, scalars: Tensor
+    ) -> None:
+        """Weights (N, rows) of the texts from ``low`` on, as far as exp z was kept."""
+        assert self.kept is not None
+        facts, tile, num_rows = self.facts, tile_on(self.facts.device, "kept"), weights.shape[1]
+        grid = triton.cdiv(facts.num_pairs, tile.pairs), triton.cdiv(num_rows, tile.rows)
+        kept_kernel[grid](
+            self.kept[:, low:], row_in, col_in, scalars, weights, num_rows, facts.num_pairs,
+            self.kept.stride(0), weights.stride(0), **tile.meta("pairs", "rows"),
         )  # fmt: skip
 
     def _pull(self, weights: Tensor, low: int) -> Tensor:

@@ -20,7 +20,8 @@ from ..scores import Maxima, Violations
 from .entries import WEIGHT_SCALE
 from .facts import Facts
 from .keyed import Keyed, unit_gradient_to_images
-from .product import LOG_SUMS, MAXIMA, VIOLATIONS, WEIGHTS, merge_kernel
+from .partials import merge_kernel
+from .product import LOG_SUMS, MAXIMA, VIOLATIONS, WEIGHTS
 from .tiles import tile_on
 
 LOG2_E = 1 / math.log(2)

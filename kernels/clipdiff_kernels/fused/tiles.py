@@ -38,7 +38,8 @@ class Tile:
 # "product": texts times differences ("32": fp32, IEEE; "x3": three products on tensor cores);
 # "library": what is left of that where a library multiplies;
 # "walk": texts against all pairs, gathered; "segment": images against the pairs they are in;
-# "rowwise": along the width of each pair; "merge": partials of many texts or pairs.
+# "kept": weights from exponentials; "rowwise": along the width of each pair; "merge": partials of
+# many texts or pairs.
 TILES = {
     "product16": Tile(pairs=256, rows=128, width=64, num_warps=8, num_stages=3),
     "product32": Tile(pairs=64, rows=64, width=32, num_warps=8, num_stages=2),
@@ -46,6 +47,7 @@ TILES = {
     "library": Tile(pairs=64, rows=64, width=64, num_warps=4, num_stages=1),
     "walk": Tile(pairs=256, rows=32, width=0, num_warps=32, num_stages=1),
     "segment": Tile(pairs=256, rows=32, width=0, num_warps=32, num_stages=1),
+    "kept": Tile(pairs=32, rows=128, width=0, num_warps=4, num_stages=1),
     "rowwise": Tile(pairs=16, rows=0, width=64, num_warps=4, num_stages=2),
     "merge": Tile(pairs=128, rows=8, width=0, num_warps=4, num_stages=2),
 }
