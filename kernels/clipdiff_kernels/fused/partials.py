@@ -1,4 +1,4 @@
-"""What is made of what ``product_kernel`` has written: log-sum-exps joined, weights from kept exps."""
+"""What is made of what ``product_kernel`` wrote: sums joined, weights from kept exponentials."""
 
 from __future__ import annotations
 
