@@ -59,7 +59,9 @@ class Stepper:
         """Return how the loss of a batch of rows (N,) is computed, where the loss can say."""
         if not isinstance(self.loss, KernelLoss):
             return None
-        return self.loss.choose_backend(*self.source.frozen_pairs(rows))
+        images, pair_index = self.source.frozen_pairs(rows)
+        images.requires_grad_(self.source.load_images is not None)
+        return self.loss.choose_backend(images, pair_index)
 
     def step(self, rows: Tensor, lr: float, with_accuracy: bool) -> StepResult:
         """Train on one global batch of rows (N,) at a learning rate."""

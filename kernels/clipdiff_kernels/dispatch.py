@@ -65,7 +65,7 @@ def choose_backend(
 
     Args:
         op: "contrastive", "squared" or "hinge".
-        image_embeds: (M, D), of the texts' dtype.
+        image_embeds: (M, D), of the texts' dtype; whether it needs a gradient counts.
         pair_index: (N, 2).
         backend: "auto", or the backend wanted. "auto" follows CLIPDIFF_KERNELS_BACKEND if set.
         precision: None for the dtype of the embeddings, or "fp32", "tf32x3", "bf16", "fp16".
@@ -76,6 +76,8 @@ def choose_backend(
     if op not in BACKENDS:
         raise ValueError(f"op must be one of {', '.join(BACKENDS)}, got {op!r}")
     block = Block(image_embeds, pair_index, image_embeds)
+    if image_embeds.requires_grad:
+        backend = with_image_gradient(backend, image_embeds)
     return choose(op, block, backend, precision_for(image_embeds, precision))
 
 
