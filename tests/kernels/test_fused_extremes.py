@@ -93,7 +93,7 @@ def test_columns_without_negatives_in_this_block(backend):
     one = torch.ones((), device=DEVICE)
     _, grad, grad_scale = contrastive_backward(
         one, images, texts, 14.3 * one, pairs, torch.zeros_like(pairs[:, 0]), own.reshape(1),
-        columns, 1e-6, backend, "fp32", 0, False,
+        columns, images.new_empty(0, 0), 1e-6, backend, "fp32", 0, False,
     )  # fmt: skip
     assert grad.abs().max() < 1e-4
     assert grad_scale.abs() < 1e-4

@@ -64,7 +64,7 @@ class ProductScores(FusedScores):
             arguments = row_in[low:high], col_in, scalars, *outputs
             self._launch(tiles_p * tiles_r, low, high, epilogue, arguments, target)
             sums = None if weights is None else self._pull(weights, low)
-            del weights  # before the next are made: one workspace, not two
+            del weights, target  # before the next are made: one workspace, not two
             yield Partial(low, high, *outputs, outputs[3], sums)
 
     def _weights(self, num_rows: int) -> Tensor:
