@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from .differences import accumulate_dtype
+
 NAMESPACE = __name__.partition(".")[0]
 """Two copies of this package in one process, as a kernel hub may load them, have their own ops."""
 
@@ -103,10 +105,10 @@ def kept_outputs(
     return loss, nothing[0] if text is None else text, nothing[1] if images is None else images
 
 
-def fake_kept(
-    images: Tensor, texts: Tensor, dtype: torch.dtype, want_images: bool, want_text: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What ``kept_outputs`` looks like."""
+def fake_kept(images: Tensor, texts: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """What such an op returns, empty; its last arguments are want_images, want_text, factor."""
+    want_images, want_text, _ = arguments[-3:]
+    dtype = accumulate_dtype(texts)
     return kept_outputs(
         texts.new_empty((), dtype=dtype),
         torch.empty_like(texts, dtype=dtype) if want_text else None,

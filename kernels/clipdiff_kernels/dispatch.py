@@ -83,13 +83,10 @@ def choose_backend(
 
 def choose(op: str, block: Block, backend: str, precision: str) -> Choice:
     """The same for a block, and a precision that ``precision_for`` gave."""
-    by, allowed = "backend", BACKENDS[op]
-    if backend == "auto" and os.environ.get(BACKEND_VARIABLE):
-        backend, by = os.environ[BACKEND_VARIABLE], BACKEND_VARIABLE
+    backend, by = _asked(op, backend)
     if backend == "auto":
-        backend, reason = _by_the_table(block, allowed)
+        backend, reason = _by_the_table(block, BACKENDS[op])
     else:
-        _check(op, backend, by)
         reason = f"{by} asks for it"
     if not backend.startswith("triton"):
         wide = block.text_embeds.dtype == torch.float64
@@ -103,12 +100,7 @@ def is_reference(op: str, backend: str) -> bool:
     Raises:
         ValueError: the op has no such backend.
     """
-    by = "backend"
-    if backend == "auto":
-        backend, by = os.environ.get(BACKEND_VARIABLE) or "auto", BACKEND_VARIABLE
-    if backend != "auto":
-        _check(op, backend, by)
-    return backend == "reference"
+    return _asked(op, backend)[0] == "reference"
 
 
 def requested(backend: str) -> str:
@@ -147,11 +139,15 @@ def precision_for(embeds: Tensor, precision: str | None) -> str:
     return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, "fp32")
 
 
-def _check(op: str, backend: str, by: str) -> None:
-    if backend not in BACKENDS[op]:
+def _asked(op: str, backend: str) -> tuple[str, str]:
+    """What is asked for, and who asks: the argument or, where it says "auto", the variable."""
+    by = "backend" if backend != "auto" else BACKEND_VARIABLE
+    backend = requested(backend)
+    if backend not in ("auto", *BACKENDS[op]):
         raise ValueError(
             f"{by} must be auto or, for {op}, one of {', '.join(BACKENDS[op])}; got {backend!r}"
         )
+    return backend, by
 
 
 def _by_the_table(block: Block, allowed: tuple[str, ...]) -> tuple[str, str]:

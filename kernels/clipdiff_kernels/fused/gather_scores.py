@@ -45,25 +45,25 @@ class GatherScores(FusedScores):
         facts, num_images = self.facts, len(self.table.rows)
         cost = PARTIAL_BYTES[epilogue] * facts.num_pairs / self.walk.rows
         cost += num_images * (8 + 16 * pull)  # G twice; its gradient, and the halves of that
+        list_col = col_in[self.segments.pairs] if pull else None
         for low, high in chunks(facts.num_rows, cost, self.walk.rows):
             sliced = self._slices(low, high)
-            here = low, high, sliced, scalars, row_in[low:high], col_in
+            here = low, high, sliced, scalars, row_in[low:high]
             slices = len(sliced)
             splits, each = _split(slices, triton.cdiv(facts.num_pairs, self.walk.pairs))
             rows, cols = (splits, high - low), (slices, facts.num_pairs)
             outputs = self.outputs(epilogue, rows, cols)
             if epilogue != WEIGHTS:
-                self._walk((slices, splits), each, epilogue, *here, outputs)
+                self._walk((slices, splits), each, epilogue, *here, col_in, outputs)
             kind = SOFTMAX if epilogue == WEIGHTS else MARGIN
-            sums = self._segments(kind, *here) if pull else None
+            sums = None if list_col is None else self._segments(kind, *here, list_col)
             yield Partial(low, high, *outputs, outputs[1], sums)
 
     def _slices(self, low: int, high: int) -> Tensor:
         """G of the texts (slices, M', R) fp32; texts past the last are 0."""
         facts, width = self.facts, self.walk.rows
         texts = facts.texts[low:high, : facts.width].T
-        left = halves(self.table.rows, facts.dtype)
-        gathered = product_of_halves(left, (texts,), facts.precision)  # (M', rows)
+        gathered = product_of_halves(self._rows, (texts,), facts.precision)  # (M', rows)
         slices = triton.cdiv(high - low, width)
         gathered = torch.nn.functional.pad(gathered, (0, slices * width - (high - low)))
         return gathered.view(len(gathered), slices, width).transpose(0, 1).contiguous()
@@ -80,6 +80,26 @@ class GatherScores(FusedScores):
         )  # fmt: skip
 
     @cached_property
+    def _rows(self) -> tuple[Tensor, ...]:
+        """The table's rows (M', D), in halves."""
+        return halves(self.table.rows, self.facts.dtype)
+
+    @cached_property
+    def _owned(self) -> tuple[Tensor, ...]:
+        """The rows that the lists belong to (V, D), in halves to meet dG.
+
+        Sums of weights over n_k pass the range of float16; bfloat16 halves keep 16 bits, too.
+        """
+        narrow = self.facts.dtype != torch.float32
+        rows = self.table.rows[self.segments.owners.long()]
+        return halves(rows, torch.bfloat16 if narrow else torch.float32)
+
+    @cached_property
+    def _list_groups(self) -> Tensor:
+        """(2 N,) groups of the pairs, in the lists' order."""
+        return self.facts.groups[self.segments.pairs]
+
+    @cached_property
     def _places(self) -> tuple[Tensor, Tensor]:
         """First and second rows of the table, (N,) int32 each."""
         first, second = self.table.pair_index.int().T.contiguous()
@@ -87,7 +107,7 @@ class GatherScores(FusedScores):
 
     def _segments(
         self, kind: int, low: int, high: int, sliced: Tensor, scalars: Tensor, row_in: Tensor,
-        col_in: Tensor,
+        list_col: Tensor,
     ) -> Tensor:  # fmt: skip
         """Weights times differences (rows, D), as dG times the rows of the table."""
         facts, tile, lists = self.facts, self.segment, self.segments
@@ -96,15 +116,13 @@ class GatherScores(FusedScores):
         grad = facts.new(num_parts, len(sliced) * tile.rows)
         segment_kernel[(len(sliced), splits)](
             sliced, lists.owners, lists.starts, lists.stops, lists.others, lists.inverse,
-            facts.groups[lists.pairs], col_in[lists.pairs], facts.groups, row_in, scalars, grad,
+            self._list_groups, list_col, facts.groups, row_in, scalars, grad,
             facts.row_offset + low, high - low, len(self.table.rows), num_parts, each,
             **tile.meta("pairs", "rows"), KIND=kind,
         )  # fmt: skip
-        owned = self.table.rows[lists.owners.long()]
-        # sums of weights over n_k pass the range of float16; bfloat16 halves keep 16 bits, too
-        dtype = torch.float32 if facts.dtype == torch.float32 else torch.bfloat16
-        left, right = (halves(each, dtype) for each in (grad[:, : high - low].T, owned))
-        return product_of_halves(left, right, facts.precision)
+        owned = self._owned
+        left = halves(grad[:, : high - low].T, owned[0].dtype)
+        return product_of_halves(left, owned, facts.precision)
 
 
 def _split(blocks: int, steps: int) -> tuple[int, int]:

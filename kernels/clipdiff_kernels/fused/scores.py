@@ -8,6 +8,7 @@ fixed order, so that results are the same in every run.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Partial:
     sums: Tensor | None  # (high - low, >= D) fp32: weights times differences
 
 
-class FusedScores:
+class FusedScores(ABC):
     """``scores.Scores`` of a block, but for the parts."""
 
     def __init__(self, block: Block, precision: str, *, store: bool, image_grad: bool) -> None:
@@ -52,11 +53,11 @@ class FusedScores:
         if image_grad:
             self.grad_unit = self.facts.new(block.num_pairs, self.facts.padded).zero_()
 
+    @abstractmethod
     def parts(
         self, epilogue: int, scalars: Tensor, row_in: Tensor, col_in: Tensor, *, pull: bool
     ) -> Iterator[Partial]:
         """Launch a pass over all texts; ``pull``: with ``sums``. Arguments as of the kernels."""
-        raise NotImplementedError
 
     def outputs(
         self, epilogue: int, rows: tuple[int, int], cols: tuple[int, int]

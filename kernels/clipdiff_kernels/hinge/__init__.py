@@ -57,11 +57,9 @@ def hinge_loss(
             margin=margin, negatives=negatives, group_ids=group_ids,
         )  # fmt: skip
     else:
-        loss, *_ = HingeFunction.apply(
-            image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
-            precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
-            _factor(pair_index, negatives),
-        )  # fmt: skip
+        loss = _of_block(
+            image_embeds, pair_index, text_embeds, group_ids, margin, negatives, backend, precision
+        )
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
@@ -100,16 +98,31 @@ def hinge_loss_rows(
     checks.check_hinge(margin, negatives)
     checks.check_group_ids(group_ids, pair_index)
     with Exchange(all_reduce) as handle:
-        loss, *_ = HingeFunction.apply(
-            image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
-            precision_for(text_embeds, precision), row_offset, handle,
-            *needs_gradient(image_embeds, text_embeds),
-            _factor(pair_index, negatives),
+        loss = _of_block(
+            image_embeds, pair_index, text_embeds, group_ids, margin, negatives, backend, precision,
+            row_offset, handle,
         )  # fmt: skip
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
 
 
-def _factor(pair_index: Tensor, negatives: str) -> float:
-    return 1 / len(pair_index) if negatives == "reversed" else 1 / (2 * len(pair_index))
+def _of_block(
+    image_embeds: Tensor,
+    pair_index: Tensor,
+    text_embeds: Tensor,
+    group_ids: Tensor | None,
+    margin: float,
+    negatives: str,
+    backend: str,
+    precision: str | None,
+    row_offset: int = 0,
+    exchange: int = 0,
+) -> Tensor:
+    terms = 1 if negatives == "reversed" else 2  # a pair, of which the mean is taken
+    loss, *_ = HingeFunction.apply(
+        image_embeds, text_embeds, pair_index.long(), group_ids, margin, negatives, backend,
+        precision_for(text_embeds, precision), row_offset, exchange,
+        *needs_gradient(image_embeds, text_embeds), 1 / (terms * len(pair_index)),
+    )  # fmt: skip
+    return loss

@@ -9,16 +9,12 @@ from torch import Tensor
 from ..blocks import AllReduce, Block, exchange_of, gather_own
 from ..custom_ops import KeptGradient, fake_kept, kept_outputs, operator
 from ..diagonal import reversed_margin
-from ..differences import EPS, accumulate_dtype
+from ..differences import EPS
 from ..dispatch import choose
 from ..scores import Scores, make_scores
 
 
-def _fake(images: Tensor, texts: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-3:-1])
-
-
-@operator("hinge", _fake)
+@operator("hinge", fake_kept)
 def hinge(
     images: Tensor,
     texts: Tensor,

@@ -44,11 +44,7 @@ def squared_loss(
     if is_reference("squared", backend):
         loss = reference.loss(image_embeds, pair_index, text_embeds, normalize=normalize)
     else:
-        loss, *_ = SquaredFunction.apply(
-            image_embeds, text_embeds, pair_index.long(), normalize, backend,
-            precision_for(text_embeds, precision), 0, 0, *needs_gradient(image_embeds, text_embeds),
-            _factor(pair_index, text_embeds),
-        )  # fmt: skip
+        loss = _of_block(image_embeds, pair_index, text_embeds, normalize, backend, precision)
     return with_stats(loss, return_stats, image_embeds, pair_index, text_embeds)
 
 
@@ -80,16 +76,28 @@ def squared_loss_rows(
             backend=backend, return_stats=return_stats,
         )  # fmt: skip
     with Exchange(all_reduce) as handle:
-        loss, *_ = SquaredFunction.apply(
-            image_embeds, text_embeds, pair_index.long(), normalize, backend,
-            precision_for(text_embeds, precision), row_offset, handle,
-            *needs_gradient(image_embeds, text_embeds),
-            _factor(pair_index, text_embeds),
-        )  # fmt: skip
+        loss = _of_block(
+            image_embeds, pair_index, text_embeds, normalize, backend, precision, row_offset, handle
+        )
     return with_stats(
         loss, return_stats, image_embeds, pair_index, text_embeds, row_offset, all_reduce
     )
 
 
-def _factor(pair_index: Tensor, text_embeds: Tensor) -> float:
-    return 2 / (len(pair_index) * text_embeds.shape[1])
+def _of_block(
+    image_embeds: Tensor,
+    pair_index: Tensor,
+    text_embeds: Tensor,
+    normalize: bool,
+    backend: str,
+    precision: str | None,
+    row_offset: int = 0,
+    exchange: int = 0,
+) -> Tensor:
+    """2 / (N D) times half of the sum that the op makes."""
+    loss, *_ = SquaredFunction.apply(
+        image_embeds, text_embeds, pair_index.long(), normalize, backend,
+        precision_for(text_embeds, precision), row_offset, exchange,
+        *needs_gradient(image_embeds, text_embeds), 2 / (len(pair_index) * text_embeds.shape[1]),
+    )  # fmt: skip
+    return loss

@@ -5,15 +5,11 @@ from torch import Tensor
 from ..blocks import Block, exchange_of
 from ..custom_ops import KeptGradient, fake_kept, kept_outputs, operator
 from ..diagonal import squared_distance
-from ..differences import EPS, accumulate_dtype
+from ..differences import EPS
 from ..dispatch import choose
 
 
-def _fake(images: Tensor, texts: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    return fake_kept(images, texts, accumulate_dtype(texts), *arguments[-3:-1])
-
-
-@operator("squared", _fake)
+@operator("squared", fake_kept)
 def squared(
     images: Tensor,
     texts: Tensor,
