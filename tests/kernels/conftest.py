@@ -1,13 +1,18 @@
 """Batches for the kernels' tests, and their losses and gradients as plain lists."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
 from clipdiff_kernels.differences import EPS
 from torch import Tensor
 from torch.nn.functional import normalize
+
+sys.path.insert(0, str(Path(__file__).parent))  # fused_checks.py; importlib mode adds no path
+pytest.register_assert_rewrite("fused_checks")
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,21 @@ def poisoned() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)  # fill_uninitialized_memory is on by default
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh memory is NaN: a kernel that leaves a hole in its output shows it."""
+
+    def poisoned(make):
+        def made(*args, **kwargs):
+            out = make(*args, **kwargs)
+            return out.fill_(torch.nan) if out.is_floating_point() else out.fill_(1 << 30)
+
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty_like", poisoned(torch.empty_like))
 
 
 @pytest.fixture(scope="session")

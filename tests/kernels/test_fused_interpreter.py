@@ -27,7 +27,7 @@ compiled_elsewhere = pytest.mark.skipif(torch.cuda.is_available(), reason="they 
 
 @compiled_elsewhere
 def test_kernels_match_their_references() -> None:
-    _run("not slow", "test_fused.py", "test_fused_extremes.py")
+    _run("not slow", "test_fused.py", "test_fused_ways.py", "test_fused_extremes.py")
 
 
 @pytest.mark.slow
